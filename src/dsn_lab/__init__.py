@@ -1,0 +1,1 @@
+"""Sparse networks for time series classification: train, ablate and measure them."""
