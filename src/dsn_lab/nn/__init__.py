@@ -1,0 +1,6 @@
+"""Networks: they take widths and know nothing of losses, schedules or data."""
+
+from dsn_lab.nn.dsn import DSN
+from dsn_lab.nn.sparse_conv import SparseConv1d
+
+__all__ = ["DSN", "SparseConv1d"]

@@ -1,0 +1,29 @@
+"""Effective neighbour receptive fields of sparse kernels (Eq. 2 and 3)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def enrf_sizes(mask: Tensor) -> Tensor:
+    """Eq. 2: last active tap - first active tap + 1 of each kernel, 0 where none is active.
+
+    Args:
+        mask: where weights are active, bool, ``(out_channels, in_channels, kernel_size)``.
+
+    Returns:
+        Integers ``(out_channels, in_channels)`` in ``[0, kernel_size]``.
+    """
+    taps = torch.arange(mask.shape[-1], device=mask.device)
+    last = torch.where(mask, taps, -1).amax(dim=-1)
+    first = torch.where(mask, taps, mask.shape[-1]).amin(dim=-1)
+    return torch.where(mask.any(dim=-1), last - first + 1, 0)
+
+
+def stacked_sizes(sizes: Sequence[set[int]]) -> set[int]:
+    """Eq. 3: receptive field sizes that stacked layers reach with the given eNRF sizes."""
+    sums = {0}
+    for layer in sizes:
+        sums = {total + size for total in sums for size in layer}
+    return {max(0, total - (len(sizes) - 1)) for total in sums}

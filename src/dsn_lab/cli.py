@@ -1,0 +1,95 @@
+"""The command line: Hydra composes, a user's mistake becomes one line and exit status 2."""
+
+import difflib
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException
+from omegaconf import DictConfig
+
+from dsn_lab import config
+from dsn_lab.errors import UserError
+
+CONF = "pkg://dsn_lab.conf"
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    # Hydra then raises instead of printing and leaving with status 1.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    # A full disk must not print a traceback for each line that cannot be logged.
+    logging.raiseExceptions = False
+    config.register()
+    try:
+        _run()
+    except UserError as error:
+        _refuse(str(error))
+    except ConfigCompositionException as error:
+        _refuse(_explain(error))
+    except HydraException as error:
+        _refuse(_one_line(error))
+    except OSError as error:
+        _refuse(f"{error.filename or 'output folder'}: {error.strerror or error}")
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="config")
+def _run(cfg: DictConfig) -> float:
+    checked = config.checked(cfg)
+    from dsn_lab.experiment import run
+
+    hydra_config = HydraConfig.get()
+    choices = hydra_config.runtime.choices
+    folder = Path(hydra_config.runtime.output_dir)
+    record = run(checked, folder, model=choices["model"], dst=choices["dst"])
+    return float(record["test_accuracy"])
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _explain(error: ConfigCompositionException) -> str:
+    """Name the key or choice that does not exist, and the nearest that does."""
+    text = str(error)
+    if choice := re.search(r"Could not find '(\w+)/(.+?)'", text):
+        group, name = choice.groups()
+        if group == "dataset":
+            try:
+                config.names.archive_of(name)
+            except UserError as unknown:
+                return str(unknown)
+        options = re.findall(r"^\t(\S+)", text, re.MULTILINE)
+        return f"{group}={name}: must be one of {', '.join(options)}"
+    if key := re.search(r"Could not override '(.+?)'", text):
+        return f"{key[1]}: there is no such setting; {_nearest(key[1])}"
+    return _one_line(error.__cause__ or error)
+
+
+def _nearest(key: str) -> str:
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_module("dsn_lab.conf", version_base="1.3"):
+        cfg = hydra.compose("config")
+    known: list[str] = []
+
+    def collect(node: DictConfig, prefix: str) -> None:
+        for name in node:
+            known.append(f"{prefix}{name}")
+            child = node._get_node(name)
+            if isinstance(child, DictConfig):
+                collect(child, f"{prefix}{name}.")
+
+    collect(cfg, "")
+    near = difflib.get_close_matches(key, known, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else "python run.py --help lists them"

@@ -1,0 +1,82 @@
+"""Batches by index from arrays that stay in memory."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler, TensorDataset
+
+from dsn_lab.data.load import Dataset
+
+TEST_BATCH = 256
+
+
+class EpochBatches(Sampler[Tensor]):
+    """Index tensors of one epoch's batches, in an order that is a function of seed and epoch.
+
+    So a resumed run needs no random state to go on with the same batches.
+    """
+
+    def __init__(self, size: int, batch_size: int, seed: int) -> None:
+        self.size, self.batch_size, self.seed = size, batch_size, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this before each one."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.size // self.batch_size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
+        yield from torch.from_numpy(order).split(self.batch_size)
+
+
+def default_batch_size(n_train: int) -> int:
+    """The protocol's batch: a tenth of the training set, from 2 to 16 series."""
+    return max(2, min(16, n_train // 10))
+
+
+class TimeSeriesData(LightningDataModule):
+    """A dataset as Lightning wants it; the test set can only be reached in the test stage.
+
+    Args:
+        dataset: arrays ``(n, channel, time)`` and encoded labels.
+        batch_size: series in a training batch.
+        seed: seed of the batches' order.
+    """
+
+    def __init__(self, dataset: Dataset, batch_size: int, seed: int) -> None:
+        super().__init__()
+        self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
+        self._testing = False
+
+    def setup(self, stage: str) -> None:
+        """Open the test set for the test stage only."""
+        self._testing = stage == "test"
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """Shuffled batches; the last one of an epoch may be smaller."""
+        batches = EpochBatches(len(self.dataset.y_train), self.batch_size, self.seed)
+        return self._loader(self.dataset.x_train, self.dataset.y_train, batches)
+
+    def test_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """The test set in order.
+
+        Raises:
+            RuntimeError: outside the test stage.
+        """
+        if not self._testing:
+            raise RuntimeError("the test set is closed until training has ended")
+        indices = torch.arange(len(self.dataset.y_test)).split(TEST_BATCH)
+        return self._loader(self.dataset.x_test, self.dataset.y_test, list(indices))
+
+    def _loader(
+        self, x: np.ndarray, y: np.ndarray, batches: Sampler[Tensor] | list[Tensor]
+    ) -> DataLoader[tuple[Tensor, ...]]:
+        arrays = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+        # With batch_size=None each index tensor picks a whole batch in one operation.
+        return DataLoader(arrays, sampler=batches, batch_size=None)

@@ -1,0 +1,65 @@
+"""Names of the datasets: UCR (128 univariate), UEA (30 multivariate) and three UCI problems."""
+
+import difflib
+
+from dsn_lab.errors import UserError
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+UCR: tuple[str, ...] = _words(
+    """
+    ACSF1 Adiac AllGestureWiimoteX AllGestureWiimoteY AllGestureWiimoteZ ArrowHead Beef
+    BeetleFly BirdChicken BME Car CBF Chinatown ChlorineConcentration CinCECGTorso Coffee
+    Computers CricketX CricketY CricketZ Crop DiatomSizeReduction DistalPhalanxOutlineAgeGroup
+    DistalPhalanxOutlineCorrect DistalPhalanxTW DodgerLoopDay DodgerLoopGame DodgerLoopWeekend
+    Earthquakes ECG200 ECG5000 ECGFiveDays ElectricDevices EOGHorizontalSignal EOGVerticalSignal
+    EthanolLevel FaceAll FaceFour FacesUCR FiftyWords Fish FordA FordB FreezerRegularTrain
+    FreezerSmallTrain Fungi GestureMidAirD1 GestureMidAirD2 GestureMidAirD3 GesturePebbleZ1
+    GesturePebbleZ2 GunPoint GunPointAgeSpan GunPointMaleVersusFemale GunPointOldVersusYoung Ham
+    HandOutlines Haptics Herring HouseTwenty InlineSkate InsectEPGRegularTrain
+    InsectEPGSmallTrain InsectWingbeatSound ItalyPowerDemand LargeKitchenAppliances Lightning2
+    Lightning7 Mallat Meat MedicalImages MelbournePedestrian MiddlePhalanxOutlineAgeGroup
+    MiddlePhalanxOutlineCorrect MiddlePhalanxTW MixedShapesRegularTrain MixedShapesSmallTrain
+    MoteStrain NonInvasiveFetalECGThorax1 NonInvasiveFetalECGThorax2 OliveOil OSULeaf
+    PhalangesOutlinesCorrect Phoneme PickupGestureWiimoteZ PigAirwayPressure PigArtPressure
+    PigCVP PLAID Plane PowerCons ProximalPhalanxOutlineAgeGroup ProximalPhalanxOutlineCorrect
+    ProximalPhalanxTW RefrigerationDevices Rock ScreenType SemgHandGenderCh2 SemgHandMovementCh2
+    SemgHandSubjectCh2 ShakeGestureWiimoteZ ShapeletSim ShapesAll SmallKitchenAppliances
+    SmoothSubspace SonyAIBORobotSurface1 SonyAIBORobotSurface2 StarLightCurves Strawberry
+    SwedishLeaf Symbols SyntheticControl ToeSegmentation1 ToeSegmentation2 Trace TwoLeadECG
+    TwoPatterns UMD UWaveGestureLibraryAll UWaveGestureLibraryX UWaveGestureLibraryY
+    UWaveGestureLibraryZ Wafer Wine WordSynonyms Worms WormsTwoClass Yoga
+    """
+)
+UEA: tuple[str, ...] = _words(
+    """
+    ArticularyWordRecognition AtrialFibrillation BasicMotions CharacterTrajectories Cricket
+    DuckDuckGeese EigenWorms Epilepsy ERing EthanolConcentration FaceDetection FingerMovements
+    HandMovementDirection Handwriting Heartbeat InsectWingbeat JapaneseVowels Libras LSST
+    MotorImagery NATOPS PEMS-SF PenDigits PhonemeSpectra RacketSports SelfRegulationSCP1
+    SelfRegulationSCP2 SpokenArabicDigits StandWalkJump UWaveGestureLibrary
+    """
+)
+UCI: tuple[str, ...] = ("DailySport", "EEG2", "HAR")
+
+_ARCHIVE_OF = {
+    name: archive for archive, names in (("UCR", UCR), ("UEA", UEA), ("UCI", UCI)) for name in names
+}
+
+
+def archive_of(name: str) -> str:
+    """Return the archive (``"UCR"``, ``"UEA"`` or ``"UCI"``) that holds a dataset.
+
+    Raises:
+        UserError: no dataset has this name (names are case-sensitive); the message offers the
+            nearest known ones.
+    """
+    if name in _ARCHIVE_OF:
+        return _ARCHIVE_OF[name]
+    known = {known_name.lower(): known_name for known_name in _ARCHIVE_OF}
+    near = [known[key] for key in difflib.get_close_matches(str(name).lower(), known, n=3)]
+    hint = f"did you mean {' or '.join(near)}?" if near else "the UCR, UEA and UCI names are known"
+    raise UserError(f"dataset {name!r} is not one of the {len(_ARCHIVE_OF)} known: {hint}")

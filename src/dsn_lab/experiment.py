@@ -1,0 +1,48 @@
+"""One cell: skip it if it is finished, resume it if it is not, record it when it is."""
+
+import logging
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from dsn_lab import results
+from dsn_lab.config import Config, cell_settings
+from dsn_lab.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def run(config: Config, folder: Path, *, model: str, dst: str) -> results.Record:
+    """Train, test and record a cell in ``folder``, or show what is recorded there.
+
+    Args:
+        config: the cell's checked settings.
+        folder: the cell's output folder, which exists.
+        model: name of the model, for the record.
+        dst: name of the sparse training, for the record.
+
+    Raises:
+        UserError: the folder holds a run with other settings, another process works in it, or
+            a setting cannot be used.
+    """
+    settings = cell_settings(config)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            if config.force:
+                results.discard(folder)
+            record = results.read(folder)
+            if record is not None:
+                results.require_same(record, settings, folder)
+                log.info("%s is finished; force=true runs it anew", folder)
+            else:
+                # Torch and Lightning take seconds to import; a finished cell needs neither.
+                from dsn_lab.training import train_and_test
+
+                measured = train_and_test(config, folder, settings)
+                record = {"dataset": config.dataset.name, "model": model, "dst": dst} | measured
+                record |= results.flat(settings)
+                results.write(record, folder)
+    except Timeout as error:
+        raise UserError(f"{folder}: another process is working on this cell") from error
+    results.show(record, folder)
+    return record

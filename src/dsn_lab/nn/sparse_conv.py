@@ -1,0 +1,150 @@
+"""A 1-D convolution whose parameters are its active weights only."""
+
+from math import sqrt
+from typing import Annotated, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, PositiveInt, validate_call
+from torch import Tensor, nn
+
+from dsn_lab.sparse import topology
+from dsn_lab.sparse.regions import active_counts, region_sizes, region_taps
+
+Sparsity = Annotated[float, Field(ge=0, lt=1)]
+Padding = Literal["replicate", "zeros"]
+Start = Literal["tap_first", "random"]
+
+
+class SparseConv1d(nn.Module):
+    """Sparse convolution ``(batch, in_channels, time) -> (batch, out_channels, time)``, Eq. 1.
+
+    The output channels form ``groups`` consecutive groups. Group i of N uses its exploration
+    region only, the first ``i * (kernel_size // N)`` taps, and of the region's positions
+    ``floor((1 - sparsity) * size)`` are active. Stride 1, no bias.
+
+    The topology is the parameter ``values`` and the buffer ``positions``, both ``(active,)``,
+    group after group; a position counts through the kernel ``(out_channels, in_channels,
+    kernel_size)``. Both travel with ``state_dict``.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output, a multiple of ``groups``.
+        kernel_size: taps of the largest region.
+        groups: number of kernel groups (each sees all inputs).
+        sparsity: share of each region that is not active, in [0, 1).
+        padding: ``replicate`` the last value on the right, or ``zeros`` on both sides.
+        start: first topology; ``tap_first`` fills low taps first, ``random`` is uniform.
+
+    Raises:
+        ValueError: an argument is out of range, or ``groups`` does not divide ``out_channels``.
+    """
+
+    values: nn.Parameter
+    positions: Tensor
+
+    @validate_call
+    def __init__(
+        self,
+        in_channels: PositiveInt,
+        out_channels: PositiveInt,
+        kernel_size: PositiveInt,
+        *,
+        groups: PositiveInt = 1,
+        sparsity: Sparsity = 0.0,
+        padding: Padding = "replicate",
+        start: Start = "tap_first",
+    ) -> None:
+        super().__init__()
+        self.shape = (out_channels, in_channels, kernel_size)
+        self.taps = region_taps(kernel_size, groups)
+        self.region_sizes = region_sizes(in_channels, out_channels, kernel_size, groups)
+        self.active = active_counts(self.region_sizes, sparsity)
+        self.padding = padding
+        self.dense_gradient_wanted = False
+        self._kernel: Tensor | None = None
+
+        positions = [
+            self.first_position(group)
+            + (
+                topology.tap_first(self.kernels_per_group, kernel_size, count)
+                if start == "tap_first"
+                else topology.uniform(self._region(group), count)
+            )
+            for group, count in enumerate(self.active)
+        ]
+        self.register_buffer("positions", torch.cat(positions).int())
+        # The bound of torch's dense convolution.
+        bound = 1 / sqrt(in_channels * kernel_size)
+        self.values = nn.Parameter(torch.empty(sum(self.active)).uniform_(-bound, bound))
+
+    @property
+    def kernels_per_group(self) -> int:
+        """Pairs of an input and an output channel in one group."""
+        return self.shape[0] // len(self.taps) * self.shape[1]
+
+    def first_position(self, group: int) -> int:
+        """Position of the first tap of a group's first kernel."""
+        return group * self.kernels_per_group * self.shape[2]
+
+    def _region(self, group: int) -> Tensor:
+        return topology.region(self.kernels_per_group, self.shape[2], self.taps[group])
+
+    def region(self, group: int) -> Tensor:
+        """All positions of a group's exploration region, ascending, on the layer's device."""
+        return (self._region(group) + self.first_position(group)).to(self.positions.device)
+
+    @property
+    def mask(self) -> Tensor:
+        """Where weights are active: bool, ``(out_channels, in_channels, kernel_size)``."""
+        mask = self.positions.new_zeros(self.shape, dtype=torch.bool)
+        mask.view(-1)[self.positions.long()] = True
+        return mask
+
+    @property
+    def weight(self) -> Tensor:
+        """The kernel ``(out_channels, in_channels, kernel_size)``, 0 where nothing is active."""
+        flat = self.values.new_zeros(self.shape).view(-1)
+        return flat.index_put((self.positions.long(),), self.values).view(self.shape)
+
+    @property
+    def dense_gradient(self) -> Tensor:
+        """Gradient of the flat dense kernel in the last backward pass, which had to want it."""
+        if self._kernel is None or self._kernel.grad is None:
+            raise RuntimeError("set dense_gradient_wanted before the forward pass")
+        return self._kernel.grad.flatten()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve ``(batch, in_channels, time)`` to ``(batch, out_channels, time)``."""
+        kernel, reach = self.weight, self.shape[2] - 1
+        if self.dense_gradient_wanted and kernel.requires_grad:
+            kernel.retain_grad()
+            self._kernel = kernel
+        else:
+            self._kernel = None
+        if self.padding == "replicate":
+            return F.conv1d(F.pad(x, (0, reach), mode="replicate"), kernel)
+        return F.conv1d(F.pad(x, (reach // 2, reach - reach // 2)), kernel)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        positions = state_dict.get(prefix + "positions")
+        if positions is not None and positions.shape == self.positions.shape:
+            for group, held in enumerate(positions.cpu().long().split(self.active)):
+                inside = torch.isin(held, self._region(group) + self.first_position(group))
+                if not inside.all() or len(held.unique()) != len(held):
+                    raise ValueError(
+                        f"{prefix}positions: group {group + 1} holds active weights outside its "
+                        "exploration region or twice"
+                    )
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def extra_repr(self) -> str:
+        """Shape, groups and active weights, for ``print(model)``."""
+        out_channels, in_channels, kernel_size = self.shape
+        return (
+            f"{in_channels}, {out_channels}, kernel_size={kernel_size}, taps={self.taps}, "
+            f"active={sum(self.active)} of {out_channels * in_channels * kernel_size}, "
+            f"padding={self.padding}"
+        )

@@ -1,0 +1,89 @@
+"""Classification as a LightningModule: a network, its loss, its optimizer, its metrics."""
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+
+class Classification(LightningModule):
+    """Train ``network`` by cross-entropy and test it; one row of metrics an epoch.
+
+    Args:
+        network: maps ``(batch, channel, time)`` to logits ``(batch, n_classes)``.
+        n_classes: number of classes, at least 2.
+        optimizer: makes the optimizer from the parameters.
+        scheduler: makes the learning-rate scheduler, which is stepped once an epoch.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        n_classes: int,
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler],
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.train_loss = MeanMetric(nan_strategy="disable")
+        self.train_accuracy = MeanMetric(nan_strategy="disable")
+        self.test_loss = MeanMetric(nan_strategy="disable")
+        self.test_metrics = MetricCollection(
+            {
+                "test_accuracy": MulticlassAccuracy(n_classes, average="micro"),
+                "test_balanced_accuracy": MulticlassAccuracy(n_classes, average="macro"),
+                "test_f1_macro": MulticlassF1Score(n_classes, average="macro"),
+            }
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``(batch, n_classes)`` of ``(batch, channel, time)``."""
+        logits: Tensor = self.network(x)
+        return logits
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """One optimizer, one scheduler stepped at the end of each epoch."""
+        optimizer = self.make_optimizer(self.network.parameters())
+        return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer)}
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Mean cross-entropy of a batch."""
+        x, y = batch
+        logits = self(x)
+        loss = F.cross_entropy(logits, y)
+        self.train_loss.update(loss.detach(), len(y))
+        self.train_accuracy.update((logits.detach().argmax(dim=1) == y).float())
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Begin the epoch's means anew."""
+        self.train_loss.reset()
+        self.train_accuracy.reset()
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's means over series, and the learning rate they were reached with."""
+        self.log_dict(
+            {
+                "train_loss": self.train_loss.compute(),
+                "train_accuracy": self.train_accuracy.compute(),
+                "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
+            }
+        )
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Measure a batch."""
+        x, y = batch
+        logits = self(x)
+        self.test_loss.update(F.cross_entropy(logits, y), len(y))
+        self.test_metrics.update(logits, y)
+
+    def on_test_epoch_end(self) -> None:
+        """Log loss and metrics over the whole test set."""
+        self.log_dict({"test_loss": self.test_loss.compute(), **self.test_metrics.compute()})

@@ -1,0 +1,210 @@
+"""Train a network by the protocol and test it once."""
+
+import inspect
+import logging
+import pickle
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from pydantic import ValidationError
+
+from dsn_lab import cost, results, wandb_logger
+from dsn_lab.analysis import plots
+from dsn_lab.callbacks import BestWeights, History, LastState
+from dsn_lab.config import Config, Settings, describe
+from dsn_lab.data.load import load_dataset
+from dsn_lab.data.module import TimeSeriesData, default_batch_size
+from dsn_lab.errors import UserError
+from dsn_lab.files import written_whole
+from dsn_lab.nn import SparseConv1d
+from dsn_lab.progress import Progress
+from dsn_lab.task import Classification
+
+log = logging.getLogger(__name__)
+
+# What the two papers train for; a result that differs says so.
+PROTOCOL_EPOCHS = 1000
+OUR_TRAINER_KEYS = {"logger", "callbacks", "default_root_dir"}
+
+
+def train_and_test(config: Config, folder: Path, settings: Settings) -> results.Record:
+    """Train on the training set, test once with the weights of lowest training loss.
+
+    Args:
+        config: the cell's checked settings.
+        folder: where checkpoint, metrics, figures and weights go; a checkpoint there is resumed.
+        settings: the settings that decide the result, to be kept in the checkpoint.
+
+    Returns:
+        What was measured, flat.
+
+    Raises:
+        UserError: a setting or the data cannot be used, the checkpoint is damaged or of other
+            settings, or training diverged.
+    """
+    _quieten()
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    dataset = load_dataset(
+        config.dataset.name,
+        data_dir=config.data_dir,
+        fold=config.fold,
+        scaling=config.dataset.scaling,
+    )
+    seed_everything(config.seed, verbose=False)
+    _, channels, time = dataset.x_train.shape
+    n_classes = len(dataset.classes)
+    network = _make(config.model, "model", in_channels=channels, n_classes=n_classes)
+    _require_sensible_kernels(network, time)
+    batch_size = config.batch_size or default_batch_size(len(dataset.y_train))
+    data = TimeSeriesData(dataset, batch_size, config.seed)
+    task = Classification(
+        network,
+        n_classes,
+        _make(config.optimizer, "optimizer"),
+        _make(config.scheduler, "scheduler"),
+    )
+    best, history = BestWeights(), History()
+    last = LastState(folder, history, results.flat(settings))
+    logger = _make(config.logger, "logger", folder=folder, settings=results.flat(settings))
+    dst: Callback = _make(config.dst, "dst")
+    # In this order: the best weights are those that reached the loss, before any topology update.
+    callbacks = [best, dst, Progress(), history, last]
+    trainer = _trainer(config.trainer, folder, callbacks, logger)
+
+    checkpoint = _checkpoint_to_resume(last.checkpoint, settings)
+    log.info(
+        "%s: %d series of %d channels x %d steps, %d classes; %d threads",
+        dataset.name,
+        len(dataset.y_train),
+        channels,
+        time,
+        n_classes,
+        torch.get_num_threads(),
+    )
+    _fit(trainer, task, data, checkpoint, folder)
+    if not best.weights:
+        raise UserError(
+            "the training loss was never a finite number: lower optimizer.lr or check the data"
+        )
+    network.load_state_dict(best.weights)
+    (tested,) = trainer.test(task, data, verbose=False)
+    history.write_csv(last.metrics)
+    with written_whole(folder / "model.pt") as temporary:
+        torch.save({"settings": config.model, "weights": best.weights, "classes": dataset.classes}, temporary)
+    plots.draw(network, history.rows, folder / "figures")
+    if logger is not None:
+        wandb_logger.finish(logger, folder / "figures")
+    best_row = history.rows[best.epoch]
+    return {
+        "sparsity": float(config.model.get("sparsity", 0.0)),
+        "seed": config.seed,
+        "fold": config.fold,
+        "epochs": trainer.current_epoch,
+        "protocol_epochs": PROTOCOL_EPOCHS,
+        **{name: float(value) for name, value in tested.items()},
+        "best_epoch": best.epoch,
+        "train_loss": best.loss,
+        "train_accuracy": best_row["train_accuracy"],
+        **vars(cost.measure(network, channels, time)),
+        "fit_seconds": history.seconds,
+        "batch_size": batch_size,
+        "n_train": len(dataset.y_train),
+        "n_test": len(dataset.y_test),
+        "n_channels": channels,
+        "length": time,
+        "n_classes": n_classes,
+        "archive": dataset.archive,
+        **dataset.facts,
+        "threads": torch.get_num_threads(),
+        "device": str(trainer.strategy.root_device),
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+    }
+
+
+def _make(node: Settings, name: str, **arguments: Any) -> Any:
+    """Instantiate what a configuration node names, or explain which of its settings is wrong."""
+    if node["_target_"] is None:
+        return None
+    try:
+        return instantiate(node, **arguments)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ValidationError):
+            raise UserError(describe(cause, f"{name}.")) from error
+        if isinstance(cause, UserError):
+            raise cause from error
+        raise UserError(f"{name}: {cause or error}".splitlines()[0]) from error
+
+
+def _require_sensible_kernels(network: torch.nn.Module, time: int) -> None:
+    """Refuse kernels most of whose taps could never see anything but padding."""
+    longest = max(2 * time - 1, 39)
+    for module in network.modules():
+        if isinstance(module, SparseConv1d) and module.shape[2] > longest:
+            raise UserError(
+                f"model.kernel_size={module.shape[2]}: series of {time} steps allow at most "
+                f"{longest}; taps further out would see nothing but padding"
+            )
+
+
+def _trainer(given: Settings, folder: Path, callbacks: list[Callback], logger: Any) -> Trainer:
+    known = inspect.signature(Trainer).parameters.keys() - OUR_TRAINER_KEYS
+    for key in given:
+        if key not in known:
+            raise UserError(f"trainer.{key}: not a Trainer argument that can be set here")
+    defaults = {"enable_model_summary": False, "enable_progress_bar": False}
+    try:
+        return Trainer(
+            **(defaults | given),
+            callbacks=callbacks,
+            logger=logger or False,
+            default_root_dir=folder,
+        )
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def _checkpoint_to_resume(path: Path, settings: Settings) -> Path | None:
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        stored = state["callbacks"]["LastState"]["settings"]
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path} is damaged; force=true runs the cell anew") from error
+    results.require_same(stored, settings, path.parent)
+    log.info("resuming after epoch %d from %s", state["epoch"], path)
+    return path
+
+
+def _fit(
+    trainer: Trainer,
+    task: Classification,
+    data: TimeSeriesData,
+    checkpoint: Path | None,
+    folder: Path,
+) -> None:
+    try:
+        trainer.fit(task, data, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        log.info("interrupted; the same command resumes from %s", folder)
+        sys.exit(130)
+
+
+def _quieten() -> None:
+    """Leave out Lightning's advertisements and its warnings about what is done on purpose."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", module="torch")

@@ -1,0 +1,70 @@
+"""Weights & Biases: one run a cell, offline unless told otherwise, never asking for a login."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import wandb
+from lightning.pytorch.loggers import WandbLogger
+from pydantic import validate_call
+
+from dsn_lab.errors import UserError
+
+
+@validate_call
+def make(
+    folder: Path,
+    settings: dict[str, Any],
+    *,
+    project: str = "dsn_lab",
+    entity: str | None = None,
+    mode: Literal["offline", "online"] = "offline",
+    tags: list[str] | None = None,
+) -> WandbLogger:
+    """Make the logger of a cell; a cell's run id never changes, so that a resume joins its run.
+
+    Args:
+        folder: where W&B keeps its files, below ``wandb/``.
+        settings: the cell's flat settings, the run's config; without the seed they name its group.
+        project: W&B project.
+        entity: W&B user or team; None is the account's default.
+        mode: ``offline`` writes files to be synced later and needs no account.
+        tags: tags of the run.
+
+    Raises:
+        UserError: ``mode`` is online and nobody is logged in.
+    """
+    if mode == "online" and not wandb.api.api_key:
+        raise UserError(
+            "logger.mode=online: nobody is logged in to W&B; set WANDB_API_KEY or run "
+            "'wandb login', or leave it offline and 'wandb sync' later"
+        )
+    # A killed run otherwise loses what W&B has not flushed.
+    os.environ.setdefault("WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL", "1")
+    os.environ.setdefault("WANDB_SILENT", "true")
+    group = {key: value for key, value in settings.items() if key != "seed"}
+    return WandbLogger(
+        project=project,
+        entity=entity,
+        offline=mode == "offline",
+        id=_digest(settings),
+        group=f"{settings['dataset.name']}-{_digest(group)}",
+        name=f"{settings['dataset.name']}-{_digest(group)}-seed{settings['seed']}",
+        resume=None if mode == "offline" else "allow",
+        save_dir=folder,
+        config=settings,
+        tags=tags,
+    )
+
+
+def finish(logger: WandbLogger, figures: Path) -> None:
+    """Log the figures and close the run."""
+    for path in sorted(figures.glob("*.png")):
+        logger.log_image(path.stem, [str(path)])
+    wandb.finish(quiet=True)
+
+
+def _digest(settings: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
