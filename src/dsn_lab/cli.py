@@ -12,10 +12,12 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from dsn_lab import config
 from dsn_lab.errors import UserError
+from dsn_lab.experiment import run
 
 CONF = "pkg://dsn_lab.conf"
 
@@ -29,25 +31,21 @@ def main() -> None:
     config.register()
     try:
         _run()
-    except UserError as error:
-        _refuse(str(error))
-    except ConfigCompositionException as error:
+    except (UserError, OSError, HydraException) as error:
         _refuse(_explain(error))
-    except HydraException as error:
-        _refuse(_one_line(error))
-    except OSError as error:
-        _refuse(f"{error.filename or 'output folder'}: {error.strerror or error}")
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
 def _run(cfg: DictConfig) -> float:
-    checked = config.checked(cfg)
-    from dsn_lab.experiment import run
-
     hydra_config = HydraConfig.get()
     choices = hydra_config.runtime.choices
     folder = Path(hydra_config.runtime.output_dir)
-    record = run(checked, folder, model=choices["model"], dst=choices["dst"])
+    try:
+        record = run(config.checked(cfg), folder, model=choices["model"], dst=choices["dst"])
+    except (UserError, OSError) as error:
+        if hydra_config.mode == RunMode.MULTIRUN:
+            raise  # Hydra goes on with the other cells and raises at the end.
+        _refuse(_explain(error))
     return float(record["test_accuracy"])
 
 
@@ -56,11 +54,18 @@ def _refuse(message: str) -> NoReturn:
     sys.exit(2)
 
 
-def _one_line(error: BaseException) -> str:
+def _explain(error: Exception) -> str:
+    """Say in one line what is wrong, and what would be right."""
+    # A missing config is an OSError, too.
+    if isinstance(error, ConfigCompositionException):
+        return _explain_composition(error)
+    if isinstance(error, OSError):
+        where = error.filename or "the output folder"
+        return f"cannot write {where}: {error.strerror or error}"
     return " ".join(str(error).split())
 
 
-def _explain(error: ConfigCompositionException) -> str:
+def _explain_composition(error: ConfigCompositionException) -> str:
     """Name the key or choice that does not exist, and the nearest that does."""
     text = str(error)
     if choice := re.search(r"Could not find '(\w+)/(.+?)'", text):
@@ -70,14 +75,16 @@ def _explain(error: ConfigCompositionException) -> str:
                 config.names.archive_of(name)
             except UserError as unknown:
                 return str(unknown)
-        options = re.findall(r"^\t(\S+)", text, re.MULTILINE)
+        options = re.findall(r"^\t(\w+)$", text, re.MULTILINE)
         return f"{group}={name}: must be one of {', '.join(options)}"
     if key := re.search(r"Could not override '(.+?)'", text):
         return f"{key[1]}: there is no such setting; {_nearest(key[1])}"
-    return _one_line(error.__cause__ or error)
+    return " ".join(str(error.__cause__ or error).split())
 
 
 def _nearest(key: str) -> str:
+    if key.startswith("trainer."):
+        return f"Lightning's other Trainer arguments take a plus: +{key}=..."
     GlobalHydra.instance().clear()
     with hydra.initialize_config_module("dsn_lab.conf", version_base="1.3"):
         cfg = hydra.compose("config")

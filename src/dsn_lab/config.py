@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from typing_extensions import TypedDict
 
 from dsn_lab.data import names
 from dsn_lab.errors import UserError
@@ -32,6 +33,20 @@ class DatasetConfig(_Checked):
     scaling: Literal["none", "train"]
 
 
+class OptimizerConfig(TypedDict):
+    """What makes the optimizer; further keys are its own arguments."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    lr: Annotated[float, Field(gt=0)]
+
+
+class TrainerConfig(TypedDict):
+    """Arguments of Lightning's Trainer."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    max_epochs: PositiveInt
+
+
 class Config(_Checked):
     """A composed configuration with its ranges checked; nested parts are checked by whom they make.
 
@@ -42,9 +57,9 @@ class Config(_Checked):
     dataset: DatasetConfig
     model: Settings
     dst: Settings
-    optimizer: Settings
+    optimizer: OptimizerConfig
     scheduler: Settings
-    trainer: Settings
+    trainer: TrainerConfig
     logger: Settings
     sparsity: Annotated[float, Field(ge=0, lt=1)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
@@ -76,7 +91,9 @@ def describe(error: ValidationError, prefix: str = "") -> str:
     """Say in one line which values are wrong and what they must be."""
     return "; ".join(
         f"{prefix}{'.'.join(map(str, wrong['loc']))}={wrong['input']}: "
-        + wrong["msg"].replace("Input should be", "must be")
+        + wrong["msg"]
+        .replace("Input should be", "must be")
+        .replace("Extra inputs are not permitted", "there is no such setting")
         for wrong in error.errors()
     )
 

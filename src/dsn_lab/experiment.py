@@ -25,7 +25,7 @@ def run(config: Config, folder: Path, *, model: str, dst: str) -> results.Record
         UserError: the folder holds a run with other settings, another process works in it, or
             a setting cannot be used.
     """
-    settings = cell_settings(config)
+    settings = results.flat(cell_settings(config), "config.")
     try:
         with FileLock(folder / ".lock", timeout=0):
             if config.force:
@@ -39,8 +39,8 @@ def run(config: Config, folder: Path, *, model: str, dst: str) -> results.Record
                 from dsn_lab.training import train_and_test
 
                 measured = train_and_test(config, folder, settings)
-                record = {"dataset": config.dataset.name, "model": model, "dst": dst} | measured
-                record |= results.flat(settings)
+                names = {"dataset": config.dataset.name, "model": model, "dst": dst}
+                record = names | measured | settings
                 results.write(record, folder)
     except Timeout as error:
         raise UserError(f"{folder}: another process is working on this cell") from error

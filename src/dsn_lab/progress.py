@@ -27,11 +27,8 @@ class Progress(Callback):
     """Show epochs, loss, accuracy and time left; without a terminal, log a line now and then."""
 
     def __init__(self) -> None:
-        self._shown = 0.0
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the bar where training stands."""
         self._console = Console(stderr=True)
+        self._shown, self._metrics = time.monotonic(), ""
         self._bar = RichProgress(
             TextColumn("epoch"),
             MofNCompleteColumn(),
@@ -43,13 +40,13 @@ class Progress(Callback):
             auto_refresh=False,
             disable=not self._console.is_terminal,
         )
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the bar where training stands."""
         self._task = self._bar.add_task(
             "epoch", total=trainer.max_epochs, completed=trainer.current_epoch, metrics=""
         )
-        self._metrics = ""
-        self._shown = time.monotonic()
-        if self._console.is_terminal:
-            self._bar.start()
+        self._bar.start()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

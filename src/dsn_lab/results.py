@@ -17,8 +17,8 @@ CHECKPOINT = "last.ckpt"
 Record = dict[str, Any]
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> Record:
-    """Nested settings as one level with dotted keys."""
+def flat(settings: Mapping[str, Any], prefix: str) -> Record:
+    """Nested settings as one level with dotted keys that begin with ``prefix``."""
     record: Record = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
@@ -63,17 +63,16 @@ def require_same(stored: Mapping[str, Any], settings: Mapping[str, Any], folder:
 
     Args:
         stored: a record or flat settings.
-        settings: the settings now, nested.
+        settings: the flat settings now.
         folder: the folder, for the message.
 
     Raises:
         UserError: naming what differs.
     """
-    now = json.loads(json.dumps(flat(settings)))
     differing = [
-        f"{key} was {stored.get(key)!r}, now {value!r}"
-        for key, value in now.items()
-        if stored.get(key) != value
+        f"{key.removeprefix('config.')} was {stored.get(key)!r}, now {settings.get(key)!r}"
+        for key in sorted(stored.keys() | settings.keys())
+        if key.startswith("config.") and stored.get(key) != settings.get(key)
     ]
     if differing:
         raise UserError(

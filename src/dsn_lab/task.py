@@ -63,19 +63,15 @@ class Classification(LightningModule):
         return loss
 
     def on_train_epoch_start(self) -> None:
-        """Begin the epoch's means anew."""
+        """Begin the epoch's means anew; log the learning rate that it trains with."""
         self.train_loss.reset()
         self.train_accuracy.reset()
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's means over series, and the learning rate they were reached with."""
-        self.log_dict(
-            {
-                "train_loss": self.train_loss.compute(),
-                "train_accuracy": self.train_accuracy.compute(),
-                "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
-            }
-        )
+        """Log the epoch's means over series."""
+        self.log("train_loss", self.train_loss.compute())
+        self.log("train_accuracy", self.train_accuracy.compute())
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Measure a batch."""

@@ -1,5 +1,6 @@
 """Train a network by the protocol and test it once."""
 
+import difflib
 import inspect
 import logging
 import pickle
@@ -73,8 +74,8 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
         _make(config.scheduler, "scheduler"),
     )
     best, history = BestWeights(), History()
-    last = LastState(folder, history, results.flat(settings))
-    logger = _make(config.logger, "logger", folder=folder, settings=results.flat(settings))
+    last = LastState(folder, history, settings)
+    logger = _make(config.logger, "logger", folder=folder, settings=settings)
     dst: Callback = _make(config.dst, "dst")
     # In this order: the best weights are those that reached the loss, before any topology update.
     callbacks = [best, dst, Progress(), history, last]
@@ -99,7 +100,8 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
     (tested,) = trainer.test(task, data, verbose=False)
     history.write_csv(last.metrics)
     with written_whole(folder / "model.pt") as temporary:
-        torch.save({"settings": config.model, "weights": best.weights, "classes": dataset.classes}, temporary)
+        weights = {"model": config.model, "weights": best.weights, "classes": dataset.classes}
+        torch.save(weights, temporary)
     plots.draw(network, history.rows, folder / "figures")
     if logger is not None:
         wandb_logger.finish(logger, folder / "figures")
@@ -110,7 +112,7 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
         "fold": config.fold,
         "epochs": trainer.current_epoch,
         "protocol_epochs": PROTOCOL_EPOCHS,
-        **{name: float(value) for name, value in tested.items()},
+        **{name: round(value, 6) for name, value in tested.items()},
         "best_epoch": best.epoch,
         "train_loss": best.loss,
         "train_accuracy": best_row["train_accuracy"],
@@ -142,7 +144,7 @@ def _make(node: Settings, name: str, **arguments: Any) -> Any:
         if isinstance(cause, ValidationError):
             raise UserError(describe(cause, f"{name}.")) from error
         if isinstance(cause, UserError):
-            raise cause from error
+            raise cause from None
         raise UserError(f"{name}: {cause or error}".splitlines()[0]) from error
 
 
@@ -159,9 +161,10 @@ def _require_sensible_kernels(network: torch.nn.Module, time: int) -> None:
 
 def _trainer(given: Settings, folder: Path, callbacks: list[Callback], logger: Any) -> Trainer:
     known = inspect.signature(Trainer).parameters.keys() - OUR_TRAINER_KEYS
-    for key in given:
-        if key not in known:
-            raise UserError(f"trainer.{key}: not a Trainer argument that can be set here")
+    for key in given.keys() - known:
+        near = difflib.get_close_matches(key, known, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
+        raise UserError(f"trainer.{key}: not a Trainer argument that can be set here; {hint}")
     defaults = {"enable_model_summary": False, "enable_progress_bar": False}
     try:
         return Trainer(

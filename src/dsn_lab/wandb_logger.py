@@ -36,7 +36,7 @@ def make(
     Raises:
         UserError: ``mode`` is online and nobody is logged in.
     """
-    if mode == "online" and not wandb.api.api_key:
+    if mode == "online" and not wandb.login(prompt=False):
         raise UserError(
             "logger.mode=online: nobody is logged in to W&B; set WANDB_API_KEY or run "
             "'wandb login', or leave it offline and 'wandb sync' later"

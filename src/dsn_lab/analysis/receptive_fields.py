@@ -1,6 +1,4 @@
-"""Effective neighbour receptive fields of sparse kernels (Eq. 2 and 3)."""
-
-from collections.abc import Sequence
+"""Effective neighbour receptive fields of sparse kernels (Eq. 2)."""
 
 import torch
 from torch import Tensor
@@ -19,11 +17,3 @@ def enrf_sizes(mask: Tensor) -> Tensor:
     last = torch.where(mask, taps, -1).amax(dim=-1)
     first = torch.where(mask, taps, mask.shape[-1]).amin(dim=-1)
     return torch.where(mask.any(dim=-1), last - first + 1, 0)
-
-
-def stacked_sizes(sizes: Sequence[set[int]]) -> set[int]:
-    """Eq. 3: receptive field sizes that stacked layers reach with the given eNRF sizes."""
-    sums = {0}
-    for layer in sizes:
-        sums = {total + size for total in sums for size in layer}
-    return {max(0, total - (len(sizes) - 1)) for total in sums}

@@ -57,7 +57,11 @@ def verified(path: Path, root: Path | None) -> Iterator[tuple[Path, str]]:
     if path.suffix not in (".gz", ".xz"):
         yield path, digest(path)
         return
-    with tempfile.TemporaryDirectory(prefix="dsn_lab-") as folder:
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="dsn_lab-")
+    except OSError as error:
+        raise UserError(f"no folder to unpack {path}: {reason(error)}; set TMPDIR") from error
+    with temporary as folder:
         plain = Path(folder) / path.stem
         sha256 = hashlib.sha256()
         try:

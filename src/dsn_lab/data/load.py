@@ -81,7 +81,11 @@ def _read(name: str, archive: str, root: Path) -> tuple[Split, Split, str]:
     """Return both raw splits and where they were found, downloading them if need be."""
     if archive == "UCI":
         x_train, y_train, x_test, y_test = uci.find(root, name) or uci.fetch(name, root)
-        return uci.read(x_train, y_train, root), uci.read(x_test, y_test, root), "data folder"
+        return (
+            uci.read(x_train, y_train, root, "train"),
+            uci.read(x_test, y_test, root, "test"),
+            "data folder",
+        )
     verify: Path | None = root
     pair = archives.find(root / archive / name, name)
     if pair is None and (pair := archives.find(archives.bundled_folder(name), name)):

@@ -1,5 +1,6 @@
 """The UCI problems HAR, EEG2 and DailySport: four arrays of the data folder, or UCI's archive."""
 
+import tokenize
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsn_lab.data import download, files, uci_parse
+from dsn_lab.data import download, files, transforms, uci_parse
 from dsn_lab.data.split import Split, label_names
 from dsn_lab.errors import UserError
 
@@ -20,14 +21,33 @@ URLS = {
     "HAR": f"{_BASE}/240/human+activity+recognition+using+smartphones.zip",
 }
 
+# What numpy.load raises on a damaged file, its header's tokens included.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+)
+
 
 def find(root: Path, name: str) -> tuple[Path, ...] | None:
     """Return the four arrays' files of a problem, or None unless all are in the data folder."""
     return files.locate(root / "UCI" / name, ARRAYS)
 
 
-def read(x_path: Path, y_path: Path, root: Path) -> Split:
+def read(x_path: Path, y_path: Path, root: Path, split: str) -> Split:
     """Read the series ``(batch, channel, time)`` and labels ``(batch,)`` of one split.
+
+    Args:
+        x_path: the series' file.
+        y_path: the labels' file.
+        root: the data folder they belong to.
+        split: ``"train"`` or ``"test"``, named in errors.
 
     Raises:
         UserError: a file is damaged, differs from its digest, or does not hold such an array.
@@ -38,7 +58,8 @@ def read(x_path: Path, y_path: Path, root: Path) -> Split:
     y, y_sha256 = _read_array(y_path, root, ndim=1, kinds="iu", holds="integer (batch,)")
     if len(x) != len(y):
         raise UserError(f"{x_path} holds {len(x)} series but {y_path.name} {len(y)} labels")
-    return Split(x.astype(np.float32), label_names(y), f"{x_sha256} {y_sha256}")
+    x = transforms.stack(x.astype(np.float32), split)
+    return Split(x, label_names(y), f"{x_sha256} {y_sha256}")
 
 
 def fetch(name: str, root: Path, url: str | None = None) -> tuple[Path, ...]:
@@ -78,7 +99,7 @@ def _read_array(
     with files.verified(path, root) as (plain, sha256):
         try:
             array = np.load(plain, allow_pickle=False)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise UserError(
                 f"cannot parse {path}: {files.reason(error)}; delete it to download it again"
             ) from error

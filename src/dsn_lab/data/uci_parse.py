@@ -13,7 +13,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,12 +56,11 @@ def parse_har(path: Path) -> Arrays:
 
 def _har_split(inner: zipfile.ZipFile, split: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     folder = f"UCI HAR Dataset/{split}"
-    with inner.open(f"{folder}/y_{split}.txt") as file:
-        y = np.loadtxt(file, dtype=np.int64, ndmin=1) - 1
+    y = np.loadtxt(io.BytesIO(inner.read(f"{folder}/y_{split}.txt")), dtype=np.int64, ndmin=1) - 1
     x = np.empty((len(y), len(_SIGNALS), 128), dtype=np.float32)
     for channel, signal in enumerate(_SIGNALS):
-        with inner.open(f"{folder}/Inertial Signals/{signal}_{split}.txt") as file:
-            x[:, channel] = _table(file, (len(y), 128), f"{signal}_{split}.txt")
+        name = f"{folder}/Inertial Signals/{signal}_{split}.txt"
+        x[:, channel] = _table(inner, name, (len(y), 128))
     return x, y
 
 
@@ -131,8 +129,7 @@ def parse_daily_sport(path: Path) -> Arrays:
         found = [_SPORT_SEGMENT.search(name) for name in outer.namelist()]
         keyed = sorted((tuple(map(int, m.groups())), m.string) for m in found if m)
         for (activity, _, segment), name in keyed:
-            with outer.open(name) as file:
-                table = _table(file, (125, 45), name, delimiter=",")
+            table = _table(outer, name, (125, 45), delimiter=",")
             half = int(segment > 30)
             halves[half].append(table.T.astype(np.float32))
             labels[half].append(activity - 1)
@@ -144,10 +141,11 @@ def parse_daily_sport(path: Path) -> Arrays:
 
 
 def _table(
-    file: IO[bytes], shape: tuple[int, int], name: str, delimiter: str | None = None
+    archive: zipfile.ZipFile, name: str, shape: tuple[int, int], delimiter: str | None = None
 ) -> NDArray[np.float64]:
-    """Read a table of numbers and insist on its shape."""
-    table = np.loadtxt(file, dtype=np.float64, ndmin=2, delimiter=delimiter)
+    """Read a member as a table of numbers and insist on its shape."""
+    text = io.BytesIO(archive.read(name))
+    table = np.loadtxt(text, dtype=np.float64, ndmin=2, delimiter=delimiter)
     if table.shape != shape:
         raise ValueError(f"{name} holds {table.shape} numbers, expected {shape}")
     return table

@@ -1,0 +1,39 @@
+# Every target sets up what it needs by itself; `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint types bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## make .venv with the pinned versions (about 2 GB)
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: $(PYTHON) is older than Python 3.11; use make PYTHON=python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: $(READY)  ## train DSN on a bundled dataset, under two minutes
+	$(BIN)/python run.py dataset=ItalyPowerDemand trainer.max_epochs=100
+
+test: $(READY)  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)  ## check types, strictly
+	$(BIN)/mypy
+
+bench: $(READY)  ## measure the cost of a training step and of topology updates
+	$(BIN)/python tests/bench/training_step.py
+
+clean:  ## remove .venv and caches; results stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,45 @@
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+
+from dsn_lab import cli
+
+# Small enough to train in a second, with every part of the real network.
+SMALL = ("model.width=4", "model.kernel_size=9", "model.depth=2")
+
+Run = Callable[..., int]
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One thread, no account, and no data but what aeon bundles."""
+    torch.set_num_threads(1)
+    for name in ("DSN_LAB_DATA", "WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
+    """Call the command line in this process, in a folder of its own; returns the exit status."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*overrides: str) -> int:
+        monkeypatch.setattr("sys.argv", ["run.py", *overrides])
+        GlobalHydra.instance().clear()
+        try:
+            cli.main()
+        except SystemExit as left:
+            return int(left.code or 0)
+        return 0
+
+    # Hydra changes the environment and the logging of the process.
+    environment = dict(os.environ)
+    yield call
+    os.environ.clear()
+    os.environ.update(environment)

@@ -1,0 +1,179 @@
+"""The user's command, in this process, on data that aeon bundles."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from dsn_lab.data import names
+from tests.conftest import SMALL, Run
+
+CELL = ("dataset=ItalyPowerDemand", "trainer.max_epochs=6", *SMALL)
+
+
+def record(folder: Path) -> dict[str, object]:
+    loaded = json.loads((folder / "result.json").read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def test_a_run_leaves_result_metrics_figures_and_weights(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*CELL, "output_dir=out", "sparsity=0.5") == 0
+    out = tmp_path / "out"
+    result = record(out)
+    assert result["dataset"] == "ItalyPowerDemand"
+    assert (result["model"], result["dst"], result["sparsity"]) == ("dsn", "dsn", 0.5)
+    assert (result["seed"], result["fold"], result["epochs"]) == (0, 0, 6)
+    assert (result["n_train"], result["n_test"], result["length"]) == (67, 1029, 24)
+    assert isinstance(result["test_accuracy"], float)
+    assert 0.4 < result["test_accuracy"] <= 1
+    assert all(not isinstance(value, dict | list) for value in result.values())
+    with (out / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    losses = [float(row["train_loss"]) for row in rows]
+    assert len(losses) == 6
+    assert result["best_epoch"] == max(e for e in range(6) if losses[e] == min(losses))
+    # The update after epoch 4 is logged in its row and in no other.
+    logged = [bool(row["topology/layer1/group1/replaced"]) for row in rows]
+    assert logged == [False, False, False, False, True, False]
+    assert float(rows[0]["lr"]) == pytest.approx(3e-4)
+    figures = {path.name for path in (out / "figures").iterdir()}
+    assert figures == {"learning_curve.png", "receptive_fields.png", "active_weights.png"}
+    weights = torch.load(out / "model.pt", weights_only=True)
+    assert weights["classes"] == ("1", "2")
+    printed = capsys.readouterr().out
+    assert f"{result['test_accuracy']:.4f}" in printed
+    assert "shortened; protocol: 1000" in printed
+
+
+def test_the_cells_folder_depends_on_its_settings_only(run: Run, tmp_path: Path) -> None:
+    assert run(*CELL, "trainer.max_epochs=1", "seed=3") == 0
+    assert run(*CELL, "trainer.max_epochs=1", "seed=4", "threads=1") == 0
+    assert run(*CELL, "trainer.max_epochs=1", "seed=4", "sparsity=0.5") == 0
+    folders = sorted(p.parent.relative_to(tmp_path) for p in tmp_path.rglob("result.json"))
+    assert len(folders) == 3
+    assert [folder.name for folder in folders] == ["fold0-seed4", "fold0-seed3", "fold0-seed4"]
+    assert folders[1].parent == folders[2].parent
+    assert "S0.5" in str(folders[0])
+    assert "S0.8" in str(folders[1])
+
+
+def test_a_finished_cell_is_shown_and_forced_anew(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = (*CELL, "trainer.max_epochs=1", "output_dir=out")
+    assert run(*command) == 0
+    first = record(tmp_path / "out")
+    capsys.readouterr()
+    assert run(*command) == 0
+    assert "test accuracy" in capsys.readouterr().out
+    assert record(tmp_path / "out") == first
+    assert run(*command, "force=true") == 0
+    again = record(tmp_path / "out")
+    assert again["fit_seconds"] != first["fit_seconds"]
+    assert again["test_loss"] == first["test_loss"]
+
+
+def test_any_trainer_argument_can_be_given(run: Run, tmp_path: Path) -> None:
+    assert run(*CELL, "output_dir=out", "+trainer.limit_train_batches=2") == 0
+    with (tmp_path / "out" / "metrics.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["2", "4", "6", "8", "10", "12"]
+
+
+def test_multirun_makes_a_cell_of_every_combination(run: Run, tmp_path: Path) -> None:
+    sweep = ("-m", "sparsity=0.5,0.9", "seed=0,1", "hydra.sweep.dir=sweep")
+    assert run(*CELL, "trainer.max_epochs=1", *sweep) == 0
+    results = [record(path.parent) for path in (tmp_path / "sweep").rglob("result.json")]
+    cells = {(result["sparsity"], result["seed"]) for result in results}
+    assert cells == {(0.5, 0), (0.5, 1), (0.9, 0), (0.9, 1)}
+
+
+def test_multivariate_data_of_another_archive_take_its_defaults(run: Run, tmp_path: Path) -> None:
+    command = ("dataset=BasicMotions", "trainer.max_epochs=1", "model.kernel_size=9")
+    assert run(*command, "output_dir=out") == 0
+    result = record(tmp_path / "out")
+    assert (result["sparsity"], result["config.model.width"]) == (0.9, 59)
+    assert (result["config.model.padding"], result["config.dataset.scaling"]) == (
+        "replicate",
+        "none",
+    )
+
+
+def test_a_folder_of_other_settings_is_left_alone(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = (*CELL, "trainer.max_epochs=1", "output_dir=out")
+    assert run(*command) == 0
+    before = record(tmp_path / "out")
+    assert run(*command, "sparsity=0.5") == 2
+    assert "model.sparsity was 0.8, now 0.5" in capsys.readouterr().err
+    assert record(tmp_path / "out") == before
+    (tmp_path / "out" / "result.json").unlink()
+    assert run(*command, "model.start=random") == 2
+    assert "model.start was 'tap_first', now 'random'" in capsys.readouterr().err
+    (tmp_path / "out" / "last.ckpt").write_bytes(b"not a checkpoint")
+    assert run(*command) == 2
+    assert "last.ckpt is damaged" in capsys.readouterr().err
+
+
+MISTAKES = [
+    (("dataset=GunPiont",), "did you mean GunPoint"),
+    (("sparsity=1",), "sparsity=1: must be less than 1"),
+    (("sparsity=-0.1",), "sparsity=-0.1: must be greater than or equal to 0"),
+    (("sparsity=abc",), "sparsity=abc: must be a valid number"),
+    (("sparcity=0.5",), "sparcity: there is no such setting; did you mean sparsity"),
+    (("model.widht=3",), "did you mean model.width"),
+    (("+nonsense=1",), "nonsense=1: there is no such setting"),
+    (("model=resnet",), "model=resnet: must be one of dsn"),
+    (("dst=foo",), "dst=foo: must be one of dense, dsn, rigl, static"),
+    (("sparsity=[",), "no viable alternative"),
+    (("model.groups=2",), "groups=2: does not divide the 141"),
+    (("model.width=0",), "model.width=0: must be greater than 0"),
+    (("model.kernel_size=300",), "series of 150 steps allow at most 299"),
+    (("dst.alpha=2",), "dst.alpha=2: must be less than or equal to 1"),
+    (("optimizer.lr=-1",), "optimizer.lr=-1: must be greater than 0"),
+    (("trainer.max_epochs=0",), "trainer.max_epochs=0: must be greater than 0"),
+    (("trainer.precision=64",), "+trainer.precision="),
+    (("+trainer.max_epoch=1",), "did you mean max_epochs"),
+    (("+trainer.limit_train_batches=x",), "trainer: "),
+    (("trainer.accelerator=abacus",), "trainer: "),
+    (("logger=wandb", "logger.mode=online"), "nobody is logged in to W&B"),
+    (("output_dir=/dev/null/out",), "cannot write /dev/null/out"),
+    (("dataset=HAR", "fold=1"), "HAR"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), MISTAKES)
+def test_a_mistake_is_one_line_and_status_2(
+    run: Run, capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...], message: str
+) -> None:
+    capsys.readouterr()
+    assert run("dataset=GunPoint", "trainer.max_epochs=1", *overrides) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+def test_diverged_training_says_so(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*CELL, "trainer.max_epochs=1", "optimizer.lr=1e30") == 2
+    assert "lower optimizer.lr" in capsys.readouterr().err
+
+
+def test_every_dataset_can_be_composed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in (*names.UCI, names.UCR[0], names.UEA[-1]):
+        capsys.readouterr()
+        assert run(f"dataset={name}", "--cfg", "job", "--resolve") == 0
+        assert f"name: {name}" in capsys.readouterr().out
+
+
+def test_help_shows_the_commands_and_the_settings(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--help") == 0
+    printed = capsys.readouterr().out
+    assert "python run.py dataset=HAR sparsity=0.8" in printed
+    assert "max_epochs: 1000" in printed

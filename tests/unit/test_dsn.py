@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from dsn_lab.cost import measure
+from dsn_lab.nn import DSN
+
+HAR, EEG2, DAILY_SPORT = (9, 128, 6), (64, 256, 2), (45, 125, 19)
+
+# Tables 2 and 3 of the paper: parameters in thousands (exact where worked out), FLOPs in millions.
+PUBLISHED = [
+    (HAR, None, 1056102, 267.57),
+    (HAR, 0.5, 366890, 93.01),
+    (HAR, 0.8, 160126, 40.64),
+    (HAR, 0.9, 91206, 23.18),
+    (EEG2, None, 1058110, 536.17),
+    (EEG2, 0.5, 368900, 187.05),
+    (EEG2, 0.8, 162139, 82.31),
+    (EEG2, 0.9, 93220, 46.64),
+    (DAILY_SPORT, None, 1059650, 262.10),
+    (DAILY_SPORT, 0.5, 370440, 91.63),
+    (DAILY_SPORT, 0.8, 163677, 40.48),
+    (DAILY_SPORT, 0.9, 94760, 23.44),
+]
+
+
+@pytest.mark.parametrize(("shape", "sparsity", "params", "mflops"), PUBLISHED)
+def test_cost_is_the_published_one(
+    shape: tuple[int, int, int], sparsity: float | None, params: int, mflops: float
+) -> None:
+    channels, time, n_classes = shape
+    network = (
+        DSN(channels, n_classes, groups=1, sparsity=0.0)
+        if sparsity is None
+        else DSN(channels, n_classes, sparsity=sparsity)
+    )
+    cost = measure(network, channels, time)
+    assert cost.params_active == sum(p.numel() for p in network.parameters())
+    assert abs(cost.params_active - params) <= 10
+    assert cost.flops / 1e6 == pytest.approx(mflops, rel=0.02)
+    dense = measure(DSN(channels, n_classes, groups=1, sparsity=0.0), channels, time)
+    assert (cost.params, cost.flops_dense) == (dense.params_active, dense.flops)
+
+
+def test_univariate_network_starts_with_a_sparse_layer_and_no_mixing() -> None:
+    network = DSN(1, 2)
+    head = 141 * 2 + 2 * 2
+    assert sum(p.numel() for p in network.parameters()) - head == 125_118
+    assert "features.0.positions" in network.state_dict()
+
+
+def test_maps_batch_channel_time_to_logits_for_any_length() -> None:
+    network = DSN(3, 5, width=4, kernel_size=9)
+    for time in (2, 50, 77):
+        assert network(torch.randn(2, 3, time)).shape == (2, 5)
+
+
+def test_no_convolution_has_a_bias() -> None:
+    names = [name for name, _ in DSN(3, 5, width=4, kernel_size=9).named_parameters()]
+    # Biases are BatchNorm's: one a sparse layer and one in the head.
+    assert sum(name.endswith("bias") for name in names) == 5
+
+
+def test_measuring_leaves_the_network_as_it_was() -> None:
+    network = DSN(3, 5, width=4, kernel_size=9).train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    measure(network, 3, 20)
+    assert network.training
+    assert all(tensor.equal(before[name]) for name, tensor in network.state_dict().items())
