@@ -13,11 +13,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dsn_lab import config
+from dsn_lab.data import names
 from dsn_lab.errors import UserError
 from dsn_lab.experiment import run
+from dsn_lab.results import flat
 
 CONF = "pkg://dsn_lab.conf"
 
@@ -72,7 +74,7 @@ def _explain_composition(error: ConfigCompositionException) -> str:
         group, name = choice.groups()
         if group == "dataset":
             try:
-                config.names.archive_of(name)
+                names.archive_of(name)
             except UserError as unknown:
                 return str(unknown)
         options = re.findall(r"^\t(\w+)$", text, re.MULTILINE)
@@ -87,16 +89,7 @@ def _nearest(key: str) -> str:
         return f"Lightning's other Trainer arguments take a plus: +{key}=..."
     GlobalHydra.instance().clear()
     with hydra.initialize_config_module("dsn_lab.conf", version_base="1.3"):
-        cfg = hydra.compose("config")
-    known: list[str] = []
-
-    def collect(node: DictConfig, prefix: str) -> None:
-        for name in node:
-            known.append(f"{prefix}{name}")
-            child = node._get_node(name)
-            if isinstance(child, DictConfig):
-                collect(child, f"{prefix}{name}.")
-
-    collect(cfg, "")
-    near = difflib.get_close_matches(key, known, n=3)
+        cfg = OmegaConf.to_container(hydra.compose("config"))
+    assert isinstance(cfg, dict)
+    near = difflib.get_close_matches(key, flat(cfg, ""), n=3)
     return f"did you mean {' or '.join(near)}?" if near else "python run.py --help lists them"

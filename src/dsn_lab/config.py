@@ -105,9 +105,7 @@ def method_settings(cfg: Any) -> Settings:
         settings.pop(key, None)
     settings["dst"] = {key: value for key, value in settings["dst"].items() if key != "seed"}
     settings["trainer"] = {
-        key: value
-        for key, value in settings["trainer"].items()
-        if key not in RUNTIME_TRAINER_KEYS
+        key: value for key, value in settings["trainer"].items() if key not in RUNTIME_TRAINER_KEYS
     }
     return settings
 

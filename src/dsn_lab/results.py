@@ -21,10 +21,9 @@ def flat(settings: Mapping[str, Any], prefix: str) -> Record:
     """Nested settings as one level with dotted keys that begin with ``prefix``."""
     record: Record = {}
     for key, value in settings.items():
-        if isinstance(value, Mapping):
-            record |= flat(value, f"{prefix}{key}.")
-        else:
-            record[prefix + key] = value
+        record |= (
+            flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        )
     return record
 
 

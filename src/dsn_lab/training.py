@@ -6,6 +6,7 @@ import logging
 import pickle
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from pydantic import ValidationError
 
 from dsn_lab import cost, results, wandb_logger
@@ -133,7 +134,7 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
     }
 
 
-def _make(node: Settings, name: str, **arguments: Any) -> Any:
+def _make(node: Mapping[str, Any], name: str, **arguments: Any) -> Any:
     """Instantiate what a configuration node names, or explain which of its settings is wrong."""
     if node["_target_"] is None:
         return None
@@ -159,16 +160,18 @@ def _require_sensible_kernels(network: torch.nn.Module, time: int) -> None:
             )
 
 
-def _trainer(given: Settings, folder: Path, callbacks: list[Callback], logger: Any) -> Trainer:
+def _trainer(
+    given: Mapping[str, Any], folder: Path, callbacks: list[Callback], logger: Any
+) -> Trainer:
     known = inspect.signature(Trainer).parameters.keys() - OUR_TRAINER_KEYS
     for key in given.keys() - known:
         near = difflib.get_close_matches(key, known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
         raise UserError(f"trainer.{key}: not a Trainer argument that can be set here; {hint}")
-    defaults = {"enable_model_summary": False, "enable_progress_bar": False}
+    arguments: Settings = {"enable_model_summary": False, "enable_progress_bar": False, **given}
     try:
         return Trainer(
-            **(defaults | given),
+            **arguments,
             callbacks=callbacks,
             logger=logger or False,
             default_root_dir=folder,

@@ -63,7 +63,7 @@ def finish(logger: WandbLogger, figures: Path) -> None:
     """Log the figures and close the run."""
     for path in sorted(figures.glob("*.png")):
         logger.log_image(path.stem, [str(path)])
-    wandb.finish(quiet=True)
+    wandb.finish()
 
 
 def _digest(settings: dict[str, Any]) -> str:

@@ -85,8 +85,8 @@ def test_any_trainer_argument_can_be_given(run: Run, tmp_path: Path) -> None:
 
 
 def test_multirun_makes_a_cell_of_every_combination(run: Run, tmp_path: Path) -> None:
-    sweep = ("-m", "sparsity=0.5,0.9", "seed=0,1", "hydra.sweep.dir=sweep")
-    assert run(*CELL, "trainer.max_epochs=1", *sweep) == 0
+    sweep = ("sparsity=0.5,0.9", "seed=0,1", "hydra.sweep.dir=sweep")
+    assert run("-m", *CELL, "trainer.max_epochs=1", *sweep) == 0
     results = [record(path.parent) for path in (tmp_path / "sweep").rglob("result.json")]
     cells = {(result["sparsity"], result["seed"]) for result in results}
     assert cells == {(0.5, 0), (0.5, 1), (0.9, 0), (0.9, 1)}

@@ -96,7 +96,7 @@ def test_two_processes_do_not_work_on_one_cell(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_line_and_keeps_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("as it was\n")
     # No file may grow beyond 20 kB, which the checkpoint exceeds.
-    limited = "ulimit -f 20; trap '' XFSZ; exec \"$0\" \"$@\""
+    limited = 'ulimit -f 20; trap \'\' XFSZ; exec "$0" "$@"'
     done = subprocess.run(
         ["bash", "-c", limited, *command(tmp_path, "dsn")], capture_output=True, check=False
     )

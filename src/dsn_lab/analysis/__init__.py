@@ -1,0 +1,1 @@
+"""What a finished run shows: figures and receptive fields."""

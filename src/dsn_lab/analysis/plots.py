@@ -80,7 +80,7 @@ def active_weights(layer: SparseConv1d) -> Figure:
     for group, axes in enumerate(all_axes):
         shown = kernels[group, :SHOWN_KERNELS]
         shown = shown / shown.amax(dim=1, keepdim=True).clamp_min(1e-12)
-        values = np.ma.masked_array(shown.numpy(), ~masks[group, :SHOWN_KERNELS].numpy())
+        values = shown.masked_fill(~masks[group, :SHOWN_KERNELS], float("nan")).numpy()
         image = axes.imshow(
             values, aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest"
         )

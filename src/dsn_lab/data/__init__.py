@@ -1,0 +1,1 @@
+"""From archives to batches: fetch, verify, clean, split."""

@@ -1,6 +1,7 @@
 """Batches by index from arrays that stay in memory."""
 
 from collections.abc import Iterator
+from math import ceil
 
 import numpy as np
 import torch
@@ -28,11 +29,11 @@ class EpochBatches(Sampler[Tensor]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-self.size // self.batch_size)
+        return ceil(self.size / self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
-        yield from torch.from_numpy(order).split(self.batch_size)
+        yield from torch.split(torch.from_numpy(order), self.batch_size)
 
 
 def default_batch_size(n_train: int) -> int:
@@ -71,7 +72,7 @@ class TimeSeriesData(LightningDataModule):
         """
         if not self._testing:
             raise RuntimeError("the test set is closed until training has ended")
-        indices = torch.arange(len(self.dataset.y_test)).split(TEST_BATCH)
+        indices = torch.split(torch.arange(len(self.dataset.y_test)), TEST_BATCH)
         return self._loader(self.dataset.x_test, self.dataset.y_test, list(indices))
 
     def _loader(

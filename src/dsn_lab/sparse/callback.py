@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities.types import STEP_OUTPUT
 from pydantic import Field, PositiveInt, validate_call
 from torch import Tensor
 from torch.optim import Optimizer
