@@ -17,7 +17,7 @@ CHECKPOINT = "last.ckpt"
 Record = dict[str, Any]
 
 
-def flat(settings: Mapping[str, Any], prefix: str) -> Record:
+def flat(settings: Mapping[Any, Any], prefix: str) -> Record:
     """Nested settings as one level with dotted keys that begin with ``prefix``."""
     record: Record = {}
     for key, value in settings.items():

@@ -14,8 +14,8 @@ import lightning
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, Trainer, seed_everything
 from pydantic import ValidationError
 
 from dsn_lab import cost, results, wandb_logger
@@ -52,7 +52,7 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
         UserError: a setting or the data cannot be used, the checkpoint is damaged or of other
             settings, or training diverged.
     """
-    _quieten()
+    quieten()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     dataset = load_dataset(
@@ -209,7 +209,7 @@ def _fit(
         sys.exit(130)
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Leave out Lightning's advertisements and its warnings about what is done on purpose."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")

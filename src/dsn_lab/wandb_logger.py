@@ -44,17 +44,19 @@ def make(
     # A killed run otherwise loses what W&B has not flushed.
     os.environ.setdefault("WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL", "1")
     os.environ.setdefault("WANDB_SILENT", "true")
-    group = {key: value for key, value in settings.items() if key != "seed"}
+    config = {key.removeprefix("config."): value for key, value in settings.items()}
+    group = {key: value for key, value in config.items() if key != "seed"}
+    name = f"{config['dataset.name']}-{_digest(group)}"
     return WandbLogger(
         project=project,
         entity=entity,
         offline=mode == "offline",
-        id=_digest(settings),
-        group=f"{settings['dataset.name']}-{_digest(group)}",
-        name=f"{settings['dataset.name']}-{_digest(group)}-seed{settings['seed']}",
+        id=_digest(config),
+        group=name,
+        name=f"{name}-seed{config['seed']}",
         resume=None if mode == "offline" else "allow",
         save_dir=folder,
-        config=settings,
+        config=config,
         tags=tags,
     )
 

@@ -1,3 +1,4 @@
+import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,9 +34,9 @@ def test_an_update_keeps_the_count_the_region_and_the_largest_weights(
     kept = torch.ones(len(values), dtype=torch.bool)
     kept[moved] = False
     free = topology.free(region, positions[kept])
-    generator = torch.Generator().manual_seed(seed)
+    generator = np.random.default_rng(seed)
     if by_gradient:
-        gradient = torch.randn(int(region[-1]) + 1, generator=generator)
+        gradient = torch.from_numpy(generator.standard_normal(int(region[-1]) + 1))
         grown = topology.grow_by_gradient(free, len(moved), gradient)
     else:
         grown = topology.grow_random(free, len(moved), generator)

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from pydantic import Field, PositiveInt, validate_call
@@ -50,7 +51,7 @@ class DynamicSparseTraining(Callback):
         self.growth = growth
         self.update_every = update_every
         self.alpha, self.alpha_end, self.stop = alpha, alpha_end, stop
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = np.random.default_rng(seed)
         self.layers: list[SparseConv1d] = []
         self.explored: list[Tensor] = []
 
@@ -63,13 +64,13 @@ class DynamicSparseTraining(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Growth's random state and what was explored, for an exact resume."""
         return {
-            "generator": self.generator.get_state(),
+            "generator": self.generator.bit_generator.state,
             "explored": [explored.cpu() for explored in self.explored],
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Undo :meth:`state_dict`."""
-        self.generator.set_state(state_dict["generator"].cpu())
+        self.generator.bit_generator.state = state_dict["generator"]
         self.explored = list(state_dict["explored"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -121,11 +122,15 @@ class DynamicSparseTraining(Callback):
                 metrics[f"{key}/drop_fraction"] = fraction
                 metrics[f"{key}/replaced"] = replaced[group]
                 metrics[f"{key}/explored"] = explored[group] / layer.region_sizes[group]
-        pl_module.log_dict(metrics)
+        # What Lightning's log_dict would do, some hundred times cheaper for so many.
+        trainer.callback_metrics.update({k: torch.tensor(v) for k, v in metrics.items()})
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, trainer.global_step)
 
     @torch.no_grad()
     def _update(self, layer: SparseConv1d, optimizer: Optimizer, fraction: float) -> list[float]:
         """Drop and grow in each group of one layer; returns the shares of weights replaced."""
+        before = layer.mask.view(-1)
         replaced, first = [], 0
         for group, active in enumerate(layer.active):
             positions = layer.positions[first : first + active]
@@ -138,8 +143,7 @@ class DynamicSparseTraining(Callback):
                 grown = topology.grow_by_gradient(free, len(moved), layer.dense_gradient)
             else:
                 grown = topology.grow_random(free, len(moved), self.generator)
-            same = int(torch.isin(grown, positions[moved].long()).sum())
-            replaced.append((len(moved) - same) / max(active, 1))
+            replaced.append(float((~before[grown]).sum()) / max(active, 1))
             positions[moved] = grown.int()
             values[moved] = 0.0
             for state in optimizer.state[layer.values].values():

@@ -6,6 +6,7 @@ index the flat kernel ``(outputs * inputs * taps,)``, beside the weights' ``valu
 
 from math import ceil
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,10 +49,11 @@ def free(region: Tensor, survivors: Tensor) -> Tensor:
     return region[~held[region]]
 
 
-def grow_random(free: Tensor, count: int, generator: torch.Generator) -> Tensor:
+def grow_random(free: Tensor, count: int, generator: np.random.Generator) -> Tensor:
     """``count`` of the free positions, drawn uniformly without replacement (Algorithm 1)."""
-    chosen = torch.randperm(len(free), generator=generator)[:count]
-    return free[chosen.to(free.device)]
+    # Some times faster than the permutation of all that torch would need.
+    chosen = generator.choice(len(free), count, replace=False, shuffle=False)
+    return free[torch.from_numpy(chosen).to(free.device)]
 
 
 def grow_by_gradient(free: Tensor, count: int, gradient: Tensor) -> Tensor:

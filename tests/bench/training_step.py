@@ -1,0 +1,126 @@
+"""What training costs beside a bare PyTorch loop over the same network; run by `make bench`.
+
+Bare loop and Lightning Trainer, with everything a run has, take turns in this process; ratios are
+medians over the turns. Nothing else should run meanwhile.
+"""
+
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Trainer
+from rich.console import Console
+from rich.table import Table
+
+from dsn_lab.callbacks import BestWeights, History, LastState
+from dsn_lab.data.load import Dataset
+from dsn_lab.data.module import TimeSeriesData
+from dsn_lab.nn import DSN
+from dsn_lab.progress import Progress
+from dsn_lab.sparse.callback import DynamicSparseTraining
+from dsn_lab.task import Classification
+from dsn_lab.training import quieten
+
+TURNS = 7
+ADAM = partial(torch.optim.Adam, lr=3e-4)
+COSINE = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=1000, eta_min=1e-4)
+# name, channels, time, classes, batch size, series and epochs of a turn, steps of a real epoch
+SHAPES = [
+    ("HAR", 9, 128, 6, 16, 16 * 20, 2, 460),
+    ("GunPoint", 1, 150, 2, 5, 50, 6, 10),
+]
+
+
+class TimedUpdates(DynamicSparseTraining):
+    """Dynamic sparse training after every epoch, with a stopwatch."""
+
+    def __init__(self) -> None:
+        super().__init__(update_every=1)
+        self.seconds: list[float] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Classification) -> None:  # type: ignore[override]
+        """Time the update."""
+        started = time.perf_counter()
+        super().on_train_epoch_end(trainer, pl_module)
+        if trainer.current_epoch + 1 != trainer.max_epochs:
+            self.seconds.append(time.perf_counter() - started)
+
+
+def synthetic(channels: int, steps: int, n_classes: int, n: int) -> Dataset:
+    """Noise of a dataset's shape."""
+    random = np.random.default_rng(0)
+    x = random.standard_normal((n, channels, steps), dtype=np.float32)
+    y = random.integers(0, n_classes, n)
+    classes = tuple(str(label) for label in range(n_classes))
+    return Dataset("noise", "UCR", x, y, x, y, classes, {})
+
+
+def bare(network: DSN, dataset: Dataset, batch_size: int, epochs: int) -> float:
+    """Seconds a step of the plainest loop."""
+    optimizer = ADAM(network.parameters())
+    x, y = torch.from_numpy(dataset.x_train), torch.from_numpy(dataset.y_train)
+    steps, started = 0, time.perf_counter()
+    for _ in range(epochs):
+        for batch in torch.split(torch.randperm(len(y)), batch_size):
+            optimizer.zero_grad()
+            torch.autograd.backward(F.cross_entropy(network(x[batch]), y[batch]))
+            optimizer.step()
+            steps += 1
+    return (time.perf_counter() - started) / steps
+
+
+def lightning(
+    network: DSN, dataset: Dataset, batch_size: int, epochs: int
+) -> tuple[float, list[float]]:
+    """Seconds a step of a run as users get it, and of each topology update in it."""
+    history, updates = History(), TimedUpdates()
+    with tempfile.TemporaryDirectory() as folder:
+        last = LastState(Path(folder), history, {})
+        trainer = Trainer(
+            max_epochs=epochs,
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[BestWeights(), updates, Progress(), history, last],
+        )
+        task = Classification(network, len(dataset.classes), ADAM, COSINE)
+        trainer.fit(task, TimeSeriesData(dataset, batch_size, seed=0))
+    return (history.seconds - sum(updates.seconds)) / trainer.global_step, updates.seconds
+
+
+def main() -> None:
+    """Print ratios for the shapes of HAR and GunPoint."""
+    quieten()
+    table = Table("shape", "bare step", "step", "ratio", "update", "share of training")
+    for name, channels, steps, n_classes, batch_size, n, epochs, epoch_steps in SHAPES:
+        dataset = synthetic(channels, steps, n_classes, n)
+        network = DSN(channels, n_classes)
+        bare(network, dataset, batch_size, 1)
+        rows = []
+        for _ in range(TURNS):
+            plain = bare(network, dataset, batch_size, epochs)
+            full, updates = lightning(network, dataset, batch_size, epochs)
+            rows.append((plain, full, full / plain, median(updates)))
+        plain, full, ratio, update = (median(column) for column in zip(*rows, strict=True))
+        share = update / (5 * epoch_steps * full)
+        table.add_row(
+            name,
+            f"{plain * 1e3:.1f} ms",
+            f"{full * 1e3:.1f} ms",
+            f"{ratio:.3f}",
+            f"{update * 1e3:.1f} ms",
+            f"{share:.2%}",
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"{TURNS} turns each, {torch.get_num_threads()} threads, updates every 5 epochs")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""What every choice of ``dst`` must keep, checked at the end of each epoch of a real training."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from hydra.utils import instantiate
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from dsn_lab import config
+from dsn_lab.callbacks import BestWeights, History
+from dsn_lab.data.load import Dataset
+from dsn_lab.data.module import TimeSeriesData
+from dsn_lab.nn import SparseConv1d
+from dsn_lab.task import Classification
+
+CHOICES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "dst").glob("*.yaml"))
+EPOCHS = 7
+
+
+class Watch(Callback):
+    """Before and after each update: topology, values and Adam's state of every layer."""
+
+    def __init__(self) -> None:
+        self.before: list[list[dict[str, Tensor]]] = []
+        self.after: list[list[dict[str, Tensor]]] = []
+
+    @staticmethod
+    def snapshot(trainer: Trainer, pl_module: LightningModule) -> list[dict[str, Tensor]]:
+        return [
+            {
+                "positions": layer.positions.clone(),
+                "values": layer.values.detach().clone(),
+                "mean": trainer.optimizers[0].state[layer.values]["exp_avg"].clone(),
+                "square": trainer.optimizers[0].state[layer.values]["exp_avg_sq"].clone(),
+            }
+            for layer in pl_module.modules()
+            if isinstance(layer, SparseConv1d)
+        ]
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        if trainer.is_last_batch:
+            self.before.append(self.snapshot(trainer, pl_module))
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch:
+            self.after.append(self.snapshot(trainer, pl_module))
+
+
+def train(*overrides: str) -> tuple[Classification, Watch, History]:
+    config.register()
+    small = ["model.width=3", "model.kernel_size=9", "model.depth=2"]
+    with initialize_config_module("dsn_lab.conf", version_base="1.3"):
+        cfg = compose("config", overrides=[*small, f"trainer.max_epochs={EPOCHS}", *overrides])
+    random = np.random.default_rng(0)
+    x = random.standard_normal((24, 2, 12), dtype=np.float32)
+    y = np.arange(24) % 3
+    data = TimeSeriesData(Dataset("noise", "UCR", x, y, x, y, ("a", "b", "c"), {}), 5, seed=0)
+    torch.manual_seed(0)
+    network = instantiate(cfg.model, in_channels=2, n_classes=3)
+    task = Classification(network, 3, instantiate(cfg.optimizer), instantiate(cfg.scheduler))
+    watch, history = Watch(), History()
+    callbacks = [BestWeights(), instantiate(cfg.dst), watch, history]
+    Trainer(
+        max_epochs=EPOCHS,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=callbacks,
+    ).fit(task, data)
+    return task, watch, history
+
+
+def updated(dst: str) -> set[int]:
+    """Epochs after which the topology moves, at update_every=2: never after the last."""
+    return {1, 3, 5} if dst in {"dsn", "rigl"} else set()
+
+
+def every_two_epochs(dst: str) -> list[str]:
+    return [f"dst={dst}", *(["dst.update_every=2"] if updated(dst) else [])]
+
+
+@pytest.mark.parametrize("start", ["tap_first", "random"])
+@pytest.mark.parametrize("dst", CHOICES)
+def test_topology_laws_hold_in_training(dst: str, start: str) -> None:
+    task, watch, _ = train(*every_two_epochs(dst), f"model.start={start}")
+    layers = [m for m in task.modules() if isinstance(m, SparseConv1d)]
+    for epoch, (before, after) in enumerate(zip(watch.before[:-1], watch.after, strict=True)):
+        for layer, old, new in zip(layers, before, after, strict=True):
+            for group, (held, was) in enumerate(
+                zip(
+                    torch.split(new["positions"].long(), layer.active),
+                    torch.split(old["positions"].long(), layer.active),
+                    strict=True,
+                )
+            ):
+                assert len(set(held.tolist())) == layer.active[group] == len(was)
+                assert torch.isin(held, layer.region(group)).all()
+            elsewhere = new["positions"] != old["positions"]
+            assert bool(elsewhere.any()) == (epoch in updated(dst))
+            # Grown weights are 0; so may be one that grew earlier and has no gradient.
+            kept = new["values"] != 0
+            moved = ~kept & (old["values"] != 0)
+            assert not elsewhere[kept].any()
+            assert new["positions"][kept].equal(old["positions"][kept])
+            assert new["values"][kept].equal(old["values"][kept])
+            for state in ("mean", "square"):
+                assert not new[state][moved | elsewhere].any()
+                assert new[state][kept].equal(old[state][kept])
+            for group in range(len(layer.active)):
+                part = slice(sum(layer.active[:group]), sum(layer.active[: group + 1]))
+                gone, stay = old["values"][part][moved[part]], old["values"][part][kept[part]]
+                if len(gone):
+                    assert gone.abs().max() <= stay.abs().min()
+
+
+@pytest.mark.parametrize("dst", CHOICES)
+def test_the_best_weights_and_every_file_hold_as_many_active_weights(dst: str) -> None:
+    task, _, history = train(*every_two_epochs(dst))
+    layers = [m for m in task.modules() if isinstance(m, SparseConv1d)]
+    for row in history.rows:
+        for number, layer in enumerate(layers, start=1):
+            for group, active in enumerate(layer.active, start=1):
+                logged = row.get(f"topology/layer{number}/group{group}/active")
+                assert logged in (None, active)
+
+
+def test_dense_ignores_the_sparsity_and_has_no_groups() -> None:
+    task, _, _ = train("dst=dense", "sparsity=0.5")
+    layers = [m for m in task.modules() if isinstance(m, SparseConv1d)]
+    assert all(bool(layer.mask.all()) for layer in layers)
+
+
+def test_without_grouping_the_whole_kernel_is_one_region() -> None:
+    task, _, _ = train("model.groups=1")
+    layers = [m for m in task.modules() if isinstance(m, SparseConv1d)]
+    assert [layer.taps for layer in layers] == [(9,), (9,)]
+
+
+def test_gradient_growth_takes_the_largest_gradients_random_growth_does_not() -> None:
+    rigl, _, _ = train("dst=rigl", "dst.update_every=1")
+    dsn, _, _ = train("dst=dsn", "dst.update_every=1")
+    masks = [
+        torch.cat([m.mask.flatten() for m in task.modules() if isinstance(m, SparseConv1d)])
+        for task in (rigl, dsn)
+    ]
+    assert not masks[0].equal(masks[1])
+
+
+def test_explored_share_only_grows() -> None:
+    _, _, history = train("dst.update_every=1")
+    explored = [
+        row["topology/layer2/group3/explored"]
+        for row in history.rows
+        if "topology/layer2/group3/explored" in row
+    ]
+    assert len(explored) == EPOCHS - 1
+    assert explored == sorted(explored)
+    assert explored[-1] > explored[0]
