@@ -104,6 +104,7 @@ def method_settings(cfg: Any) -> Settings:
     for key in ("archive_defaults", "hydra", "sparsity", "seed", "fold"):
         settings.pop(key, None)
     settings["dst"] = {key: value for key, value in settings["dst"].items() if key != "seed"}
+    settings["model"] = {k: value for k, value in settings["model"].items() if k != "backend"}
     settings["trainer"] = {
         key: value for key, value in settings["trainer"].items() if key not in RUNTIME_TRAINER_KEYS
     }

@@ -5,6 +5,7 @@ a network (BatchNorm, ReLU, pooling) is not counted, as in the paper's tables. `
 the weights that exist, ``dense`` the same layers with every kernel full.
 """
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -26,24 +27,18 @@ class Cost:
 def measure(network: nn.Module, in_channels: int, time: int) -> Cost:
     """Count parameters, and FLOPs for one series ``(1, in_channels, time)``.
 
-    The layers' output lengths are observed in one forward pass in eval mode; the network is
-    left as it was.
+    The layers' output lengths are observed in a forward pass of a copy that has shapes only.
     """
+    network = copy.deepcopy(network).to("meta").eval()
     steps: dict[nn.Module, int] = {}
 
     def observe(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         steps[module] = output.shape[-1] if isinstance(module, nn.Conv1d | SparseConv1d) else 1
 
     counted = [m for m in network.modules() if _weights(m) != (0, 0)]
-    hooks = [module.register_forward_hook(observe) for module in counted]
-    was_training, device = network.training, next(network.parameters()).device
-    try:
-        with torch.no_grad():
-            network.eval()(torch.zeros(1, in_channels, time, device=device))
-    finally:
-        network.train(was_training)
-        for hook in hooks:
-            hook.remove()
+    for module in counted:
+        module.register_forward_hook(observe)
+    network(torch.zeros(1, in_channels, time, device="meta"))
     held = sum(parameter.numel() for parameter in network.parameters())
     hidden = sum(dense - active for active, dense in map(_weights, counted))
     return Cost(

@@ -1,9 +1,15 @@
 """The dynamic sparse network (Xiao et al., NeurIPS 2022, Fig. 3)."""
 
+from typing import Literal
+
 from pydantic import PositiveInt, validate_call
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dsn_lab import kernels
 from dsn_lab.nn.sparse_conv import Padding, SparseConv1d, Sparsity, Start
+
+Backend = Literal["auto", "dense", "packed"]
 
 POOLED_STEPS = 50
 
@@ -25,6 +31,8 @@ class DSN(nn.Module):
         sparsity: share of each exploration region that is not active, in [0, 1).
         padding: ``replicate`` or ``zeros``, see :class:`SparseConv1d`.
         start: first topology, ``tap_first`` or ``random``.
+        backend: ``packed`` runs the native kernel, ``dense`` the library's convolution, ``auto``
+            packed if the kernel can be built and anything is sparse. On a GPU all are dense.
 
     Raises:
         ValueError: an argument is out of range, or ``groups`` does not divide ``3 * width``.
@@ -42,8 +50,11 @@ class DSN(nn.Module):
         sparsity: Sparsity = 0.8,
         padding: Padding = "replicate",
         start: Start = "tap_first",
+        backend: Backend = "auto",
     ) -> None:
         super().__init__()
+        self.backend = backend
+        self.sparse = sparsity > 0
         layers: list[nn.Module] = []
         channels = in_channels
         for _ in range(depth):
@@ -73,5 +84,39 @@ class DSN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify a batch of series ``(batch, channel, time)``; returns logits."""
+        if self._is_packed(x):
+            return self._forward_rows(x)
         logits: Tensor = self.classifier(self.features(x)).mean(dim=-1)
         return logits
+
+    def _is_packed(self, x: Tensor) -> bool:
+        if x.device.type != "cpu" or self.backend == "dense":
+            return False
+        return self.backend == "packed" or (self.sparse and kernels.available())
+
+    def _forward_rows(self, x: Tensor) -> Tensor:
+        """The same on ``(channel, time, batch)``, the native kernel's layout, from entry to exit.
+
+        There a 1x1 convolution is one matrix product and BatchNorm sees one row a channel.
+        """
+        batch, _, time = x.shape
+        rows = x.permute(1, 2, 0)
+        for module in self.features:
+            if isinstance(module, SparseConv1d):
+                rows = module.forward_rows(rows)
+            elif isinstance(module, nn.Conv1d):
+                rows = _mix(module, rows)
+            else:
+                rows = module(rows.reshape(1, -1, time * batch)).view(-1, time, batch)
+        _, classify, normalise = self.classifier
+        # Mixing channels and averaging over time commute; classes are fewer than channels.
+        pooled = F.adaptive_avg_pool2d(_mix(classify, rows), (POOLED_STEPS, batch))
+        logits: Tensor = normalise(pooled.reshape(1, -1, POOLED_STEPS * batch))
+        return logits.view(-1, POOLED_STEPS, batch).mean(dim=1).t()
+
+
+def _mix(conv: nn.Module, rows: Tensor) -> Tensor:
+    """A 1x1 convolution of ``(channel, time, batch)`` as one matrix product."""
+    assert isinstance(conv, nn.Conv1d)
+    mixed = conv.weight.squeeze(-1) @ rows.reshape(len(rows), -1)
+    return mixed.view(-1, *rows.shape[1:])

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveInt, validate_call
 from torch import Tensor, nn
 
+from dsn_lab import kernels
 from dsn_lab.sparse import topology
 from dsn_lab.sparse.regions import active_counts, region_sizes, region_taps
 
@@ -63,6 +64,7 @@ class SparseConv1d(nn.Module):
         self.padding = padding
         self.dense_gradient_wanted = False
         self._kernel: Tensor | None = None
+        self._packing: tuple[tuple[int, int], kernels.Packed] | None = None
 
         positions = [
             self.first_position(group)
@@ -125,6 +127,27 @@ class SparseConv1d(nn.Module):
         if self.padding == "replicate":
             return F.conv1d(F.pad(x, (0, reach), mode="replicate"), kernel)
         return F.conv1d(F.pad(x, (reach // 2, reach - reach // 2)), kernel)
+
+    def forward_rows(self, x: Tensor) -> Tensor:
+        """Convolve ``(in_channels, time, batch)`` to ``(out_channels, time, batch)``.
+
+        The native kernel does it without a dense kernel, on a CPU; only a pass that wants the
+        dense gradient goes the way of :meth:`forward`.
+
+        Raises:
+            KernelUnavailableError: the native kernel cannot be built here.
+        """
+        if self.dense_gradient_wanted:
+            return self(x.permute(2, 0, 1)).permute(1, 2, 0)
+        return kernels.conv1d(x, self.values, self._packed(), self.padding)
+
+    def _packed(self) -> kernels.Packed:
+        """The topology as the native kernel wants it, packed anew when it has changed."""
+        # Every change in place raises the version; a move makes another tensor.
+        now = (id(self.positions), self.positions._version)
+        if self._packing is None or self._packing[0] != now:
+            self._packing = (now, kernels.pack(self.positions, self.shape))
+        return self._packing[1]
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any

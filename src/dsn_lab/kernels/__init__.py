@@ -1,0 +1,27 @@
+"""The native sparse convolution for CPUs: built at first use, absent without a C++ compiler."""
+
+from dsn_lab.kernels.build import KernelUnavailableError, available, why_unavailable
+from dsn_lab.kernels.sparse_conv import (
+    Packed,
+    conv1d,
+    forward,
+    gradient_frame,
+    input_frame,
+    input_gradient,
+    pack,
+    weight_gradient,
+)
+
+__all__ = [
+    "KernelUnavailableError",
+    "Packed",
+    "available",
+    "conv1d",
+    "forward",
+    "gradient_frame",
+    "input_frame",
+    "input_gradient",
+    "pack",
+    "weight_gradient",
+    "why_unavailable",
+]

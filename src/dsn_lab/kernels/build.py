@@ -1,0 +1,130 @@
+"""Compile the native kernel at its first use, once per machine, and load it."""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+
+SOURCE = Path(__file__).with_name("sparse_conv.cpp")
+FLAGS = ("-std=gnu++17", "-O3", "-ffp-contract=fast", "-fPIC")
+# Flags of each instruction set, by torch's name for what this CPU can do. Other names, and other
+# processors, get what the compiler takes for granted: SSE2 on x86, NEON on ARM.
+INSTRUCTIONS = MappingProxyType({"AVX512": ("-mavx512f", "-mfma"), "AVX2": ("-mavx2", "-mfma")})
+
+
+class KernelUnavailableError(RuntimeError):
+    """The native kernel cannot be built or loaded here; the message says why."""
+
+
+def instruction_set() -> str:
+    """The widest instruction set of this CPU that has a build of its own, or ``plain``."""
+    name: str = torch.backends.cpu.get_cpu_capability()
+    return name if name in INSTRUCTIONS and platform.machine() in ("x86_64", "AMD64") else "plain"
+
+
+def openmp_runtime() -> Path | None:
+    """The OpenMP library that torch has loaded into this process, if it can be found."""
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        for line in maps.read_text().splitlines():
+            path = Path(line.split(maxsplit=5)[-1])
+            if path.name.startswith(("libgomp", "libiomp5", "libomp")) and ".so" in path.name:
+                return path
+    return None
+
+
+def cache_folder() -> Path:
+    """Where builds are kept: ``dsn_lab`` in the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "dsn_lab"
+
+
+def _run(*command: str | Path) -> str:
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise KernelUnavailableError(f"{command[0]} failed: {done.stderr.strip()[:2000]}")
+    return done.stdout
+
+
+def compile_library(instructions: str) -> Path:
+    """Compile the kernel for an instruction set, or find what an earlier process compiled.
+
+    The file's name is a hash of source, compiler, flags and OpenMP runtime, and it appears whole,
+    so processes may race. The OpenMP runtime is torch's own; where none is found, one thread.
+
+    Raises:
+        KernelUnavailableError: there is no compiler, or it fails.
+        OSError: the cache cannot be written.
+    """
+    wanted = os.environ.get("CXX") or "g++"
+    compiler = shutil.which(wanted) or shutil.which("c++")
+    if compiler is None:
+        raise KernelUnavailableError("no C++ compiler found (install g++ or set CXX)")
+    runtime = openmp_runtime()
+    flags = [*FLAGS, *INSTRUCTIONS.get(instructions, ()), *(["-fopenmp"] if runtime else [])]
+    parts = [SOURCE.read_text(), compiler, _run(compiler, "--version"), *flags, str(runtime)]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+    library = cache_folder() / f"sparse_conv-{key}.so"
+    if not library.exists():
+        library.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=library.parent) as name:
+            made, linked = Path(name, "kernel.o"), Path(name, "kernel.so")
+            _run(compiler, *flags, "-c", SOURCE, "-o", made)
+            # Without -fopenmp, which would link the compiler's own runtime.
+            _run(compiler, "-shared", made, *([runtime] if runtime else []), "-o", linked)
+            linked.replace(library)
+    return library
+
+
+def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
+    pointer, size, integer = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+    library.dsn_pack.argtypes = [pointer, size, *[integer] * 3, *[pointer] * 6]
+    topology, rows = [*[pointer] * 3, *[integer] * 3], [pointer, size]
+    for name in ("forward", "input_gradient", "weight_gradient"):
+        for dtype in ("float32", "float64"):
+            function = library[f"dsn_{name}_{dtype}"]
+            function.argtypes = [*topology, pointer, *rows, *rows, *[integer] * 4]
+            function.restype = None
+            setattr(library, f"{name}_{dtype}", function)
+    return library
+
+
+@cache
+def _attempt(instructions: str) -> ctypes.CDLL | str:
+    try:
+        return _declare(ctypes.CDLL(str(compile_library(instructions))))
+    except (KernelUnavailableError, OSError, RuntimeError) as error:
+        return str(error)
+
+
+def load(instructions: str | None = None) -> ctypes.CDLL:
+    """The kernel for an instruction set (this CPU's best by default), compiled if need be.
+
+    Raises:
+        KernelUnavailableError: it cannot be built or loaded here. Asking again does not try again.
+    """
+    library = _attempt(instructions or instruction_set())
+    if isinstance(library, str):
+        raise KernelUnavailableError(library)
+    return library
+
+
+def why_unavailable() -> str | None:
+    """Why the native kernel cannot be used here, or None if it can."""
+    library = _attempt(instruction_set())
+    return library if isinstance(library, str) else None
+
+
+def available() -> bool:
+    """Whether the native kernel can be used here; the first call may compile, for seconds."""
+    return why_unavailable() is None

@@ -1,0 +1,257 @@
+"""The native sparse 1-D convolution on activations ``(channel, time, batch)``, on a CPU.
+
+``pack`` a topology once per change; then ``conv1d`` is differentiable, and ``forward``,
+``input_gradient`` and ``weight_gradient`` are its parts for callers that manage memory themselves.
+Those read their input from a *frame*: a tensor ``(channel, time, batch)`` with room for the
+padding around each row, which the kernel fills, so that no operation copies its input.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from dsn_lab.kernels.build import load
+
+Padding = Literal["replicate", "zeros"]
+BLOCK = 8  # rows per block, as in the C++ source
+VECTOR = 16  # numbers that the kernel may read beyond the end of the last row
+MAX_TAPS = 8192
+_DTYPES = {torch.float32: "float32", torch.float64: "float64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Active weights in the order of one pass: (row, block of input rows) after another."""
+
+    starts: Tensor
+    slots: Tensor | None
+    codes: Tensor
+
+    def pointers(self) -> tuple[int, int | None, int]:
+        """Addresses for the C functions."""
+        slots = None if self.slots is None else self.slots.data_ptr()
+        return self.starts.data_ptr(), slots, self.codes.data_ptr()
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A topology in the kernel's form, for the kernel ``shape`` (outputs, inputs, taps)."""
+
+    shape: tuple[int, int, int]
+    active: int
+    by_output: Order
+    by_input: Order
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the packed indices."""
+        parts = (
+            part
+            for order in (self.by_output, self.by_input)
+            for part in (order.starts, order.slots, order.codes)
+        )
+        return sum(part.nbytes for part in parts if part is not None)
+
+
+def pack(positions: Tensor, shape: tuple[int, int, int]) -> Packed:
+    """Pack the topology ``positions`` (active,), which count through a kernel of ``shape``.
+
+    Positions may come in any order, but ascending ones cost less memory and time.
+
+    Args:
+        positions: int32 on the CPU.
+        shape: outputs, inputs, taps.
+
+    Raises:
+        ValueError: a position lies outside the kernel, or a size is out of range.
+        KernelUnavailableError: there is no native kernel here.
+    """
+    outputs, inputs, taps = shape
+    if min(shape) < 1 or taps > MAX_TAPS or outputs * inputs * taps >= 2**31:
+        raise ValueError(f"shape={shape}: must be positive, with at most {MAX_TAPS} taps")
+    if positions.dtype != torch.int32 or positions.dim() != 1 or positions.device.type != "cpu":
+        raise ValueError("positions: must be one row of int32 on the CPU")
+    positions, count = positions.contiguous(), len(positions)
+
+    def order(rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+        starts = torch.empty(rows * -(-columns // BLOCK) + 1, dtype=torch.int32)
+        slots = torch.empty(count, dtype=torch.int32)
+        return starts, slots, torch.empty(count, dtype=torch.uint16)
+
+    by_output, by_input = order(outputs, inputs), order(inputs, outputs)
+    pointers = [part.data_ptr() for part in (*by_output, *by_input)]
+    if load().dsn_pack(positions.data_ptr(), count, *shape, *pointers):
+        raise ValueError(f"positions: must lie in a kernel of shape {shape}")
+    starts, slots, codes = by_output
+    ascending = bool((slots[1:] > slots[:-1]).all())
+    return Packed(
+        shape, count, Order(starts, None if ascending else slots, codes), Order(*by_input)
+    )
+
+
+def _frame(channels: int, time: int, batch: int, room: tuple[int, int], dtype: Any) -> Tensor:
+    before, after = room
+    # An odd number of cache lines: rows a power of two apart would share a few lines of the cache.
+    stride = (-(-(before + time + after) * batch // VECTOR) | 1) * VECTOR
+    buffer = torch.empty(channels * stride + VECTOR, dtype=dtype)
+    return buffer.as_strided((channels, time, batch), (stride, batch, 1), before * batch)
+
+
+def _room(taps: int, padding: Padding, *, gradient: bool) -> tuple[int, int]:
+    """Steps of room that a frame has before and after each row."""
+    left = (taps - 1) // 2 if padding == "zeros" else 0
+    right = taps - 1 - left
+    if not gradient:
+        return left, right
+    return (right, left) if padding == "zeros" else (right, taps)
+
+
+def input_frame(
+    packed: Packed, time: int, batch: int, padding: Padding, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """A new frame (inputs, time, batch) for :func:`forward`, its values not yet set."""
+    room = _room(packed.shape[2], padding, gradient=False)
+    return _frame(packed.shape[1], time, batch, room, dtype)
+
+
+def gradient_frame(
+    packed: Packed, time: int, batch: int, padding: Padding, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """A new frame (outputs, time, batch) for :func:`input_gradient`, its values not yet set."""
+    room = _room(packed.shape[2], padding, gradient=True)
+    return _frame(packed.shape[0], time, batch, room, dtype)
+
+
+def _check_frame(frame: Tensor, room: tuple[int, int]) -> None:
+    channels, time, batch = frame.shape
+    before, after = room
+    first, stride = frame.storage_offset(), frame.stride(0)
+    end = first + (channels - 1) * stride + (time + after) * batch + VECTOR
+    if (
+        first < before * batch
+        or stride < (before + time + after) * batch
+        or end > frame.untyped_storage().nbytes() // frame.element_size()
+    ):
+        raise ValueError("the input must be a frame, from input_frame or gradient_frame")
+
+
+def _check_rows(name: str, rows: Tensor, channels: int, like: Tensor) -> None:
+    if rows.dim() != 3 or rows.shape != (channels, *like.shape[1:]) or rows.numel() == 0:
+        raise ValueError(
+            f"{name}: must be ({channels}, time, batch), none of them 0, not {tuple(rows.shape)}"
+        )
+    if rows.device.type != "cpu" or rows.dtype != like.dtype or rows.dtype not in _DTYPES:
+        raise ValueError(f"{name}: must be on the CPU, float32 or float64 like the others")
+    if not rows[0].is_contiguous():
+        raise ValueError(f"{name}: each channel must be contiguous")
+
+
+def _run(name: str, packed: Packed, order: Order, values: Tensor, *rows: Tensor, pad: str) -> None:
+    if values.shape != (packed.active,) or values.dtype != rows[0].dtype:
+        raise ValueError(f"values: must be ({packed.active},) of the input's type")
+    if not values.is_contiguous() or values.device.type != "cpu":
+        raise ValueError("values: must be contiguous and on the CPU")
+    _, time, batch = rows[0].shape
+    # A team of threads costs more than so little work.
+    threads = 1 if packed.active * time * batch < 2**18 else torch.get_num_threads()
+    getattr(load(), f"{name}_{_DTYPES[values.dtype]}")(
+        *order.pointers(),
+        *packed.shape,
+        values.data_ptr(),
+        *(part for row in rows for part in (row.data_ptr(), row.stride(0))),
+        time,
+        batch,
+        int(pad == "replicate"),
+        threads,
+    )
+
+
+def forward(
+    frame: Tensor, values: Tensor, packed: Packed, padding: Padding, out: Tensor | None = None
+) -> Tensor:
+    """Convolve: ``y[o, s, b]`` is the sum of ``values[a] * x[i, s + t - left, b]``.
+
+    Args:
+        frame: (inputs, time, batch) from :func:`input_frame`; its room is overwritten.
+        values: (active,), in the order of the packed positions.
+        packed: the topology.
+        padding: ``zeros``, (taps - 1) // 2 of them on the left and the others on the right, or
+            ``replicate``, the last step on the right.
+        out: where to write, (outputs, time, batch) with contiguous channels; new by default.
+
+    Raises:
+        ValueError: a shape, type or layout does not fit.
+    """
+    _check_rows("frame", frame, packed.shape[1], frame)
+    _check_frame(frame, _room(packed.shape[2], padding, gradient=False))
+    y = frame.new_empty(packed.shape[0], *frame.shape[1:]) if out is None else out
+    _check_rows("out", y, packed.shape[0], frame)
+    _run("forward", packed, packed.by_output, values, frame, y, pad=padding)
+    return y
+
+
+def input_gradient(
+    frame: Tensor, values: Tensor, packed: Packed, padding: Padding, out: Tensor | None = None
+) -> Tensor:
+    """Gradient (inputs, time, batch) of the input, from that of the output.
+
+    ``frame`` is the output's gradient (outputs, time, batch), from :func:`gradient_frame`; its
+    room is overwritten. Other arguments and errors as for :func:`forward`.
+    """
+    _check_rows("frame", frame, packed.shape[0], frame)
+    _check_frame(frame, _room(packed.shape[2], padding, gradient=True))
+    dx = frame.new_empty(packed.shape[1], *frame.shape[1:]) if out is None else out
+    _check_rows("out", dx, packed.shape[1], frame)
+    _run("input_gradient", packed, packed.by_input, values, frame, dx, pad=padding)
+    return dx
+
+
+def weight_gradient(frame: Tensor, grad: Tensor, packed: Packed, padding: Padding) -> Tensor:
+    """Gradient (active,) of the values.
+
+    ``frame`` is the one that :func:`forward` has read, whose room it has filled; ``grad`` is the
+    output's gradient (outputs, time, batch) with contiguous channels. Errors as there.
+    """
+    _check_rows("frame", frame, packed.shape[1], frame)
+    _check_frame(frame, _room(packed.shape[2], padding, gradient=False))
+    _check_rows("grad", grad, packed.shape[0], frame)
+    gradient = frame.new_empty(packed.active)
+    _run("weight_gradient", packed, packed.by_output, gradient, frame, grad, pad=padding)
+    return gradient
+
+
+class _Conv1d(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, values: Tensor, packed: Packed, padding: Padding) -> Tensor:
+        frame = input_frame(packed, x.shape[1], x.shape[2], padding, x.dtype).copy_(x)
+        ctx.save_for_backward(frame, values)
+        ctx.packed, ctx.padding = packed, padding
+        return forward(frame, values, packed, padding)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        frame, values = ctx.saved_tensors
+        packed, padding = ctx.packed, ctx.padding
+        dx = dvalues = None
+        if ctx.needs_input_grad[0]:
+            framed = gradient_frame(packed, *grad.shape[1:], padding, grad.dtype).copy_(grad)
+            grad, dx = framed, input_gradient(framed, values, packed, padding)
+        if ctx.needs_input_grad[1]:
+            grad = grad if grad[0].is_contiguous() else grad.contiguous()
+            dvalues = weight_gradient(frame, grad, packed, padding)
+        return dx, dvalues, None, None
+
+
+def conv1d(x: Tensor, values: Tensor, packed: Packed, padding: Padding) -> Tensor:
+    """Differentiable convolution of ``x`` (inputs, time, batch) to (outputs, time, batch).
+
+    Copies ``x`` into a frame, and the output's gradient likewise. Arguments and errors as for
+    :func:`forward`, but ``x`` may have any strides.
+    """
+    _check_rows("x", x.detach().contiguous(), packed.shape[1], x)
+    y: Tensor = _Conv1d.apply(x, values, packed, padding)  # type: ignore[no-untyped-call]
+    return y
