@@ -15,12 +15,14 @@ Run = Callable[..., int]
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """One thread, no account, and no data but what aeon bundles."""
+def _alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One thread, no account, no data but what aeon bundles; one cache, for the kernel's build."""
     torch.set_num_threads(1)
     for name in ("DSN_LAB_DATA", "WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp().parent / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 

@@ -39,14 +39,14 @@ def test_gradients_are_those_of_the_active_weights_only() -> None:
     conv.dense_gradient_wanted = True
     conv(x).square().sum().backward()
     assert conv.values.grad is not None
-    torch.testing.assert_close(conv.values.grad, conv.dense_gradient[conv.positions.long()])
+    torch.testing.assert_close(conv.values.grad, conv.take_dense_gradient()[conv.positions.long()])
 
 
 def test_dense_gradient_has_to_be_asked_for() -> None:
     conv = layer()
     conv(torch.randn(1, 2, 5)).sum().backward()
     with pytest.raises(RuntimeError, match="dense_gradient_wanted"):
-        conv.dense_gradient  # noqa: B018
+        conv.take_dense_gradient()
 
 
 def test_topology_travels_with_the_state_dict() -> None:

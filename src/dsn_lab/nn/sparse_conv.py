@@ -109,12 +109,16 @@ class SparseConv1d(nn.Module):
         flat = self.values.new_zeros(self.shape).view(-1)
         return flat.index_put((self.positions.long(),), self.values).view(self.shape)
 
-    @property
-    def dense_gradient(self) -> Tensor:
-        """Gradient of the flat dense kernel in the last backward pass, which had to want it."""
-        if self._kernel is None or self._kernel.grad is None:
+    def take_dense_gradient(self) -> Tensor:
+        """Gradient of the flat dense kernel in the last backward pass; to be taken once.
+
+        Raises:
+            RuntimeError: ``dense_gradient_wanted`` was not set before the forward pass.
+        """
+        kernel, self._kernel = self._kernel, None
+        if kernel is None or kernel.grad is None:
             raise RuntimeError("set dense_gradient_wanted before the forward pass")
-        return self._kernel.grad.flatten()
+        return kernel.grad.flatten()
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(batch, in_channels, time)`` to ``(batch, out_channels, time)``."""
@@ -122,8 +126,6 @@ class SparseConv1d(nn.Module):
         if self.dense_gradient_wanted and kernel.requires_grad:
             kernel.retain_grad()
             self._kernel = kernel
-        else:
-            self._kernel = None
         if self.padding == "replicate":
             return F.conv1d(F.pad(x, (0, reach), mode="replicate"), kernel)
         return F.conv1d(F.pad(x, (reach // 2, reach - reach // 2)), kernel)

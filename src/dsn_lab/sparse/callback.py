@@ -131,6 +131,7 @@ class DynamicSparseTraining(Callback):
     def _update(self, layer: SparseConv1d, optimizer: Optimizer, fraction: float) -> list[float]:
         """Drop and grow in each group of one layer; returns the shares of weights replaced."""
         before = layer.mask.view(-1)
+        gradient = layer.take_dense_gradient() if self.growth == "gradient" else None
         replaced, first = [], 0
         for group, active in enumerate(layer.active):
             positions = layer.positions[first : first + active]
@@ -139,8 +140,8 @@ class DynamicSparseTraining(Callback):
             kept = torch.ones(active, dtype=torch.bool, device=values.device)
             kept[moved] = False
             free = topology.free(layer.region(group), positions[kept])
-            if self.growth == "gradient":
-                grown = topology.grow_by_gradient(free, len(moved), layer.dense_gradient)
+            if gradient is not None:
+                grown = topology.grow_by_gradient(free, len(moved), gradient)
             else:
                 grown = topology.grow_random(free, len(moved), self.generator)
             replaced.append(float((~before[grown]).sum()) / max(active, 1))
