@@ -70,6 +70,7 @@ class Config(_Checked):
     results_dir: str
     output_dir: str
     force: bool
+    recalibrate: bool
     archive_defaults: Settings
 
 

@@ -17,6 +17,7 @@ from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
 from pydantic import ValidationError
+from torch.optim.swa_utils import update_bn
 
 from dsn_lab import cost, results, wandb_logger
 from dsn_lab.analysis import plots
@@ -98,11 +99,15 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
             "the training loss was never a finite number: lower optimizer.lr or check the data"
         )
     network.load_state_dict(best.weights)
+    if config.recalibrate:
+        device = next(network.parameters()).device
+        update_bn(data.calibration_batches(), network, device)
     (tested,) = trainer.test(task, data, verbose=False)
     history.write_csv(last.metrics)
     with written_whole(folder / "model.pt") as temporary:
-        weights = {"model": config.model, "weights": best.weights, "classes": dataset.classes}
-        torch.save(weights, temporary)
+        weights = network.state_dict()
+        saved = {"model": config.model, "weights": weights, "classes": dataset.classes}
+        torch.save(saved, temporary)
     plots.draw(network, history.rows, folder / "figures")
     if logger is not None:
         wandb_logger.finish(logger, folder / "figures")

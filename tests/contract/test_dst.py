@@ -22,7 +22,7 @@ EPOCHS = 7
 
 
 class Watch(Callback):
-    """Before and after each update: topology, values and Adam's state of every layer."""
+    """Before and after each update: mask, values and Adam's state in every layer's flat kernel."""
 
     def __init__(self) -> None:
         self.before: list[list[dict[str, Tensor]]] = []
@@ -31,11 +31,14 @@ class Watch(Callback):
     @staticmethod
     def snapshot(trainer: Trainer, pl_module: LightningModule) -> list[dict[str, Tensor]]:
         return [
-            {
-                "positions": layer.positions.clone(),
-                "values": layer.values.detach().clone(),
-                "mean": trainer.optimizers[0].state[layer.values]["exp_avg"].clone(),
-                "square": trainer.optimizers[0].state[layer.values]["exp_avg_sq"].clone(),
+            {"mask": layer.mask.flatten()}
+            | {
+                name: torch.zeros(layer.mask.numel()).index_put((layer.positions.long(),), state)
+                for name, state in (
+                    ("values", layer.values.detach()),
+                    ("mean", trainer.optimizers[0].state[layer.values]["exp_avg"]),
+                    ("square", trainer.optimizers[0].state[layer.values]["exp_avg_sq"]),
+                )
             }
             for layer in pl_module.modules()
             if isinstance(layer, SparseConv1d)
@@ -91,29 +94,23 @@ def test_topology_laws_hold_in_training(dst: str, start: str) -> None:
     layers = [m for m in task.modules() if isinstance(m, SparseConv1d)]
     for epoch, (before, after) in enumerate(zip(watch.before[:-1], watch.after, strict=True)):
         for layer, old, new in zip(layers, before, after, strict=True):
-            for group, (held, was) in enumerate(
-                zip(
-                    torch.split(new["positions"].long(), layer.active),
-                    torch.split(old["positions"].long(), layer.active),
-                    strict=True,
-                )
-            ):
-                assert len(set(held.tolist())) == layer.active[group] == len(was)
-                assert torch.isin(held, layer.region(group)).all()
-            elsewhere = new["positions"] != old["positions"]
-            assert bool(elsewhere.any()) == (epoch in updated(dst))
+            for group, active in enumerate(layer.active):
+                region = layer.region(group)
+                assert new["mask"][region].sum() == active
+            assert new["mask"].sum() == sum(layer.active)
+            assert old["mask"].equal(new["mask"]) == (epoch not in updated(dst))
             # Grown weights are 0; so may be one that grew earlier and has no gradient.
             kept = new["values"] != 0
-            moved = ~kept & (old["values"] != 0)
-            assert not elsewhere[kept].any()
-            assert new["positions"][kept].equal(old["positions"][kept])
-            assert new["values"][kept].equal(old["values"][kept])
-            for state in ("mean", "square"):
-                assert not new[state][moved | elsewhere].any()
+            dropped = (old["values"] != 0) & ~kept
+            for state in ("mask", "values", "mean", "square"):
                 assert new[state][kept].equal(old[state][kept])
+            grown = new["mask"] & (~old["mask"] | dropped)
+            for state in ("values", "mean", "square"):
+                assert not new[state][grown].any()
+            kernel = layer.kernels_per_group * layer.shape[2]
             for group in range(len(layer.active)):
-                part = slice(sum(layer.active[:group]), sum(layer.active[: group + 1]))
-                gone, stay = old["values"][part][moved[part]], old["values"][part][kept[part]]
+                part = slice(group * kernel, (group + 1) * kernel)
+                gone, stay = old["values"][part][dropped[part]], old["values"][part][kept[part]]
                 if len(gone):
                     assert gone.abs().max() <= stay.abs().min()
 

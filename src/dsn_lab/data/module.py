@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from dsn_lab.data.load import Dataset
 
-TEST_BATCH = 256
+EVALUATION_BATCH = 256
 
 
 class EpochBatches(Sampler[Tensor]):
@@ -72,8 +72,16 @@ class TimeSeriesData(LightningDataModule):
         """
         if not self._testing:
             raise RuntimeError("the test set is closed until training has ended")
-        indices = torch.split(torch.arange(len(self.dataset.y_test)), TEST_BATCH)
-        return self._loader(self.dataset.x_test, self.dataset.y_test, list(indices))
+        return self._in_order(self.dataset.x_test, self.dataset.y_test)
+
+    def calibration_batches(self) -> DataLoader[tuple[Tensor, ...]]:
+        """The training set in order, in batches as large as the test's."""
+        return self._in_order(self.dataset.x_train, self.dataset.y_train)
+
+    def _in_order(self, x: np.ndarray, y: np.ndarray) -> DataLoader[tuple[Tensor, ...]]:
+        # Of nearly equal size, so that BatchNorm may weigh them equally.
+        parts = torch.tensor_split(torch.arange(len(y)), ceil(len(y) / EVALUATION_BATCH))
+        return self._loader(x, y, list(parts))
 
     def _loader(
         self, x: np.ndarray, y: np.ndarray, batches: Sampler[Tensor] | list[Tensor]

@@ -1,14 +1,13 @@
 """The native sparse convolution for CPUs: built at first use, absent without a C++ compiler."""
 
 from dsn_lab.kernels.build import KernelUnavailableError, available, why_unavailable
+from dsn_lab.kernels.packed import Packed, pack
 from dsn_lab.kernels.sparse_conv import (
-    Packed,
     conv1d,
     forward,
     gradient_frame,
     input_frame,
     input_gradient,
-    pack,
     weight_gradient,
 )
 

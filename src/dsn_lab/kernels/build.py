@@ -86,16 +86,27 @@ def compile_library(instructions: str) -> Path:
     return library
 
 
+class Problem(ctypes.Structure):
+    """What every pass is told, as in the C++ source."""
+
+    _fields_ = (
+        ("starts", ctypes.c_void_p),
+        ("slots", ctypes.c_void_p),
+        ("codes", ctypes.c_void_p),
+        *((n, ctypes.c_int32) for n in ("rows", "columns", "taps")),
+        *((n, ctypes.c_int32) for n in ("time", "batch", "padding", "threads")),
+    )
+
+
 def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
     pointer, size, integer = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
-    library.dsn_pack.argtypes = [pointer, size, *[integer] * 3, *[pointer] * 6]
-    topology, rows = [*[pointer] * 3, *[integer] * 3], [pointer, size]
+    library.dsn_pack.argtypes = (pointer, size, integer, integer, integer, *[pointer] * 6)
     for name in ("forward", "input_gradient", "weight_gradient"):
-        for dtype in ("float32", "float64"):
-            function = library[f"dsn_{name}_{dtype}"]
-            function.argtypes = [*topology, pointer, *rows, *rows, *[integer] * 4]
+        for number in ("float", "double"):
+            function = library[f"dsn_{name}_{number}"]
+            function.argtypes = (ctypes.POINTER(Problem), pointer, pointer, size, pointer, size)
             function.restype = None
-            setattr(library, f"{name}_{dtype}", function)
+            setattr(library, f"{name}_{number}", function)
     return library
 
 

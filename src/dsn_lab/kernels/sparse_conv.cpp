@@ -50,16 +50,23 @@ struct Simd {
     static void store(T* to, vec v) { std::memcpy(to, &v, sizeof v); }
 };
 
-// One topology seen from its output rows: for row r and block b of input rows, the active weights
-// starts[r * blocks + b] ... starts[r * blocks + b + 1], each a slot in `values` and a code,
-// tap << block_bits | input row within the block.
-struct Topology {
+// What every call is told, laid out as in build.py. A topology is seen from the rows that a pass
+// walks through, with the other side as columns: for row r and block b of columns, the active
+// weights starts[r * blocks + b] ... starts[r * blocks + b + 1], each a slot in `values` and a code,
+// tap << block_bits | column within the block.
+struct Problem {
     const int32_t* starts;
     const int32_t* slots;  // null: weight a is in slot a
     const uint16_t* codes;
-    int rows, blocks;
+    int32_t rows, columns, taps, time, batch, padding, threads;
 
-    int32_t count() const { return starts[ptrdiff_t(rows) * blocks]; }
+    int blocks() const { return (columns + block_rows - 1) / block_rows; }
+    const int32_t* range(int r, int b) const { return starts + ptrdiff_t(r) * blocks() + b; }
+    int32_t active() const { return *range(rows, 0); }
+    // Numbers in a row, and in the padding on its left and right.
+    ptrdiff_t count() const { return ptrdiff_t(time) * batch; }
+    ptrdiff_t left() const { return padding == zeros ? ptrdiff_t(taps - 1) / 2 * batch : 0; }
+    ptrdiff_t right() const { return ptrdiff_t(taps - 1) * batch - left(); }
 };
 
 // The active weights in a topology's order, ready for one call: values, and where each one's input
@@ -108,20 +115,20 @@ struct Span {
 
 // One tile: `vectors` vectors from `start` of the span, for output rows [first, last).
 template <class T>
-void convolve_tile(const Topology& w, const T* values, const int32_t* offsets, const Span<T>& span,
+void convolve_tile(const Problem& w, const T* values, const int32_t* offsets, const Span<T>& span,
                    ptrdiff_t x_stride, ptrdiff_t y_stride, ptrdiff_t start, int vectors, int first,
                    int last) {
-    const auto run = add_shifted_of_width<T>(
-        vectors, std::make_integer_sequence<int, tile_vectors>());
+    const auto run =
+        add_shifted_of_width<T>(vectors, std::make_integer_sequence<int, tile_vectors>());
     const ptrdiff_t width = vectors * Simd<T>::lanes;
     const ptrdiff_t valid = std::min(width, span.count - start);
     thread_local std::vector<T> sums;
     sums.resize(std::max<size_t>(sums.size(), (last - first) * width));
-    for (int b = 0; b < w.blocks; ++b) {
+    for (int b = 0, blocks = w.blocks(); b < blocks; ++b) {
         const T* x = span.x + start + b * (block_rows * x_stride);
-        const bool to_y = b + 1 == w.blocks && valid == width;
+        const bool to_y = b + 1 == blocks && valid == width;
         for (int r = first; r < last; ++r) {
-            const int32_t* range = w.starts + ptrdiff_t(r) * w.blocks + b;
+            const int32_t* range = w.starts + ptrdiff_t(r) * blocks + b;
             T* sum = sums.data() + (r - first) * width;
             run(values + range[0], offsets + range[0], range[1] - range[0], x, b ? sum : nullptr,
                 to_y ? span.y + r * y_stride + start : sum);
@@ -135,17 +142,15 @@ void convolve_tile(const Topology& w, const T* values, const int32_t* offsets, c
 
 // The convolution of every span. Called by all threads of a team.
 template <class T>
-void convolve(const Topology& w, const T* values, const Span<T>* spans, int n_spans,
-              ptrdiff_t x_stride, ptrdiff_t y_stride, ptrdiff_t shift, Entries<T>& entries,
-              int threads) {
-    const int32_t stride = int32_t(x_stride), step = int32_t(shift);
-    const int32_t *const slots = w.slots, count = w.count();
+void convolve(const Problem& w, const T* values, const Span<T>* spans, int n_spans,
+              ptrdiff_t x_stride, ptrdiff_t y_stride, int shift, Entries<T>& entries) {
+    const int32_t stride = int32_t(x_stride), count = w.active(), *const slots = w.slots;
     const uint16_t* const codes = w.codes;
     int32_t* const offsets = entries.offsets.data();
     T* const ordered = entries.values.data();
 #pragma omp for schedule(static) nowait
     for (int32_t a = 0; a < count; ++a)
-        offsets[a] = (codes[a] & (block_rows - 1)) * stride + (codes[a] >> block_bits) * step;
+        offsets[a] = (codes[a] & (block_rows - 1)) * stride + (codes[a] >> block_bits) * shift;
     if (slots) {
 #pragma omp for schedule(static) nowait
         for (int32_t a = 0; a < count; ++a) ordered[a] = values[slots[a]];
@@ -157,7 +162,7 @@ void convolve(const Topology& w, const T* values, const Span<T>* spans, int n_sp
         const ptrdiff_t tiles = (vectors + tile_vectors - 1) / tile_vectors;
         // Enough tasks for the threads to finish together.
         const ptrdiff_t parts =
-            threads == 1 ? 1 : std::min<ptrdiff_t>(w.rows, 8 * threads / (tiles + 1) + 1);
+            w.threads == 1 ? 1 : std::min<ptrdiff_t>(w.rows, 8 * w.threads / (tiles + 1) + 1);
 #pragma omp for schedule(dynamic) nowait
         for (ptrdiff_t task = 0; task < tiles * parts; ++task) {
             const ptrdiff_t tile = task / parts, part = task % parts;
@@ -169,86 +174,76 @@ void convolve(const Topology& w, const T* values, const Span<T>* spans, int n_sp
     }
 }
 
+// This thread's entries, shared by its calls.
 template <class T>
-Entries<T>& entries_for(const Topology& w) {
+Entries<T>& entries_for(const Problem& w) {
     thread_local Entries<T> entries;
-    const size_t count = w.count();
-    if (entries.offsets.size() < count) {
-        entries.values.resize(count);
-        entries.offsets.resize(count);
+    if (entries.offsets.size() < size_t(w.active())) {
+        entries.values.resize(w.active());
+        entries.offsets.resize(w.active());
     }
     return entries;
 }
 
-// How far row r of `rows` is read beyond its `used` numbers: by less than a vector, whose results
-// are dropped. Cleared nevertheless, as arithmetic on chance denormal numbers is slow.
+// Zero the room before and after column c, `after` numbers from `skip` on; beyond them too, as
+// far as the last vector reads: those results are dropped, but on chance denormals are slow.
 template <class T>
-ptrdiff_t overrun(int r, int rows, ptrdiff_t stride, ptrdiff_t used) {
-    const ptrdiff_t lanes = Simd<T>::lanes;
-    return r + 1 == rows ? lanes : std::min(lanes, stride - used);
+void clear_room(const Problem& w, T* row, int c, ptrdiff_t stride, ptrdiff_t before,
+                ptrdiff_t after, ptrdiff_t skip) {
+    const ptrdiff_t lanes = Simd<T>::lanes, end = w.count() + after;
+    const ptrdiff_t beyond = c + 1 == w.columns ? lanes : std::min(lanes, stride - before - end);
+    std::fill(row - before, row, T(0));
+    std::fill(row + w.count() + skip, row + end + beyond, T(0));
 }
 
 template <class T>
-void forward(const Topology& w, const T* values, T* x, ptrdiff_t x_stride, T* y,
-             ptrdiff_t y_stride, int channels, int time, int batch, int taps, int padding,
-             int threads) {
-    const ptrdiff_t count = ptrdiff_t(time) * batch;
-    const ptrdiff_t before = padding == zeros ? (taps - 1) / 2 * batch : 0;
-    const ptrdiff_t after = ptrdiff_t(taps - 1) * batch - before;
+void forward(const Problem& w, const T* values, T* x, ptrdiff_t x_stride, T* y,
+             ptrdiff_t y_stride) {
+    const ptrdiff_t count = w.count(), right = w.right(), batch = w.batch;
     Entries<T>& entries = entries_for<T>(w);
-    const Span<T> span{x - before, y, count};
-#pragma omp parallel num_threads(threads)
+    const Span<T> span{x - w.left(), y, count};
+#pragma omp parallel num_threads(w.threads)
     {
 #pragma omp for schedule(static)
-        for (int i = 0; i < channels; ++i) {
+        for (int i = 0; i < w.columns; ++i) {
             T* row = x + i * x_stride;
-            std::fill(row - before, row, T(0));
-            const ptrdiff_t end = count + after;
-            std::fill(row + (padding == zeros ? count : end),
-                      row + end + overrun<T>(i, channels, x_stride, before + end), T(0));
-            if (padding == replicate)
-                for (T* to = row + count; to < row + end; to += batch)
+            clear_room(w, row, i, x_stride, w.left(), right, w.padding == zeros ? 0 : right);
+            if (w.padding == replicate)
+                for (T* to = row + count; to < row + count + right; to += batch)
                     std::memcpy(to, row + count - batch, batch * sizeof(T));
         }
-        convolve(w, values, &span, 1, x_stride, y_stride, batch, entries, threads);
+        convolve(w, values, &span, 1, x_stride, y_stride, w.batch, entries);
     }
 }
 
-// The gradient g reaches x[s] as the sum of w * g[s - t]. With replicated padding the last step of
-// x was read by every tap beyond the end too; its gradient is the sum of w * (g summed over the
-// last t + 1 steps). Those sums are kept, turned around, on the right of each row, which makes the
-// last step a span of its own.
+// The gradient g reaches x[s] as the sum of w * g[s + left - t]. With replicated padding, the last
+// step of x was read by every tap beyond the end too; its gradient is the sum of w * (g summed over
+// the last t + 1 steps). Those sums are kept, turned around, on the right of each row, which makes
+// the last step a span of its own.
 template <class T>
-void input_gradient(const Topology& w, const T* values, T* g, ptrdiff_t g_stride, T* dx,
-                    ptrdiff_t dx_stride, int channels, int time, int batch, int taps, int padding,
-                    int threads) {
-    const ptrdiff_t step = batch, count = time * step;
-    const ptrdiff_t after = padding == zeros ? (taps - 1) / 2 * step : taps * step;
-    const ptrdiff_t before = (taps - 1) * step - (padding == zeros ? after : 0);
+void input_gradient(const Problem& w, const T* values, T* g, ptrdiff_t g_stride, T* dx,
+                    ptrdiff_t dx_stride) {
+    const bool folded = w.padding == replicate;
+    const ptrdiff_t step = w.batch, count = w.count(), reach = (w.taps - 1) * step;
     Entries<T>& entries = entries_for<T>(w);
-    const Span<T> spans[] = {
-        {padding == zeros ? g + after : g, dx, padding == zeros ? count : count - step},
-        {g + count + (taps - 1) * step, dx + count - step, step},
-    };
-#pragma omp parallel num_threads(threads)
+    const Span<T> spans[] = {{g + w.left(), dx, folded ? count - step : count},
+                             {g + count + reach, dx + count - step, step}};
+#pragma omp parallel num_threads(w.threads)
     {
 #pragma omp for schedule(static)
-        for (int o = 0; o < channels; ++o) {
+        for (int o = 0; o < w.columns; ++o) {
             T* row = g + o * g_stride;
-            std::fill(row - before, row, T(0));
-            const ptrdiff_t end = count + after;
-            std::fill(row + (padding == zeros ? count : end),
-                      row + end + overrun<T>(o, channels, g_stride, before + end), T(0));
-            if (padding == replicate)
-                for (int t = 0; t < taps; ++t) {
-                    T* to = row + count + (taps - 1 - t) * step;
-                    for (int b = 0; b < batch; ++b)
+            const ptrdiff_t after = folded ? w.taps * step : w.left();
+            clear_room(w, row, o, g_stride, w.right(), after, folded ? after : 0);
+            if (folded)
+                for (int t = 0; t < w.taps; ++t) {
+                    T* to = row + count + reach - t * step;
+                    for (int b = 0; b < step; ++b)
                         to[b] = (t ? to[step + b] : T(0)) +
-                                (t < time ? row[count - (t + 1) * step + b] : T(0));
+                                (t < w.time ? row[count - (t + 1) * step + b] : T(0));
                 }
         }
-        convolve(w, values, spans, padding == zeros ? 1 : 2, g_stride, dx_stride, -step, entries,
-                 threads);
+        convolve(w, values, spans, folded ? 2 : 1, g_stride, dx_stride, -w.batch, entries);
     }
 }
 
@@ -278,14 +273,15 @@ typename Simd<T>::vec sums_of(const typename Simd<T>::vec* v, int step = 1) {
                         std::make_integer_sequence<int, Simd<T>::lanes>());
 }
 
-// Products of `count` numbers of g with each of `weights` rows x.
+// Products of `count` numbers of g with each of `weights` rows x. `tail` is the last, partial vector
+// of g, filled up with zeros, and after it ones where it holds numbers, for zeros elsewhere.
 template <class T>
 struct Dot {
     using S = Simd<T>;
     using vec = typename S::vec;
     static constexpr int lanes = S::lanes, weights = std::min(8, lanes);
 
-    static void run(const T* const* rows, const T* g, ptrdiff_t count, T* result) {
+    static void run(const T* const* rows, const T* g, const T* tail, ptrdiff_t count, T* result) {
         constexpr int unroll = dot_unroll;
         const T* x[weights];
         vec sum[weights], odd[weights];
@@ -302,13 +298,17 @@ struct Dot {
                 for (int k = 0; k < weights; ++k) odd[k] += factor * S::load(x[k] + n + lanes);
             }
         }
-        for (; n < count; n += lanes) {
-            vec factor{}, valid{};
-            const ptrdiff_t some = std::min<ptrdiff_t>(lanes, count - n);
-            for (int l = 0; l < some; ++l) factor[l] = g[n + l], valid[l] = 1;
+        if (n + lanes <= count) {
+            const vec factor = S::load(g + n);
 #pragma GCC unroll 8
-            for (int k = 0; k < weights; ++k)
-                sum[k] += factor * (valid != 0 ? S::load(x[k] + n) : vec{});
+            for (int k = 0; k < weights; ++k) sum[k] += factor * S::load(x[k] + n);
+            n += lanes;
+        }
+        if (n < count) {
+            const vec factor = S::load(tail), zero{};
+            const auto valid = S::load(tail + lanes) != 0;
+#pragma GCC unroll 8
+            for (int k = 0; k < weights; ++k) odd[k] += factor * (valid ? S::load(x[k] + n) : zero);
         }
 #pragma GCC unroll 8
         for (int k = 0; k < weights; ++k) sum[k] += odd[k];
@@ -324,29 +324,31 @@ struct Dot {
 };
 
 template <class T>
-void weight_gradient(const Topology& w, const T* x, ptrdiff_t x_stride, const T* g,
-                     ptrdiff_t g_stride, T* gradient, int time, int batch, int taps, int padding,
-                     int threads) {
-    const ptrdiff_t count = ptrdiff_t(time) * batch;
-    x -= padding == zeros ? (taps - 1) / 2 * batch : 0;
-    constexpr int weights = Dot<T>::weights;
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
+void weight_gradient(const Problem& w, T* gradient, const T* x, ptrdiff_t x_stride, const T* g,
+                     ptrdiff_t g_stride) {
+    constexpr int weights = Dot<T>::weights, lanes = Dot<T>::lanes;
+    const int blocks = w.blocks();
+    const int32_t* const slots = w.slots;
+    x -= w.left();
+#pragma omp parallel for schedule(dynamic) num_threads(w.threads)
     for (int r = 0; r < w.rows; ++r) {
-        const T* rows[weights];
-        int32_t slots[weights];
-        T result[weights];
+        const T *rows[weights], *row = g + r * g_stride;
+        T result[weights], tail[2 * lanes] = {};
+        const ptrdiff_t count = w.count(), whole = count / lanes * lanes;
+        std::copy(row + whole, row + count, tail);
+        std::fill_n(tail + lanes, count - whole, T(1));
         int held = 0;
-        const int32_t* starts = w.starts + ptrdiff_t(r) * w.blocks;
-        for (int b = 0; b < w.blocks; ++b)
+        const int32_t* starts = w.range(r, 0);
+        for (int b = 0; b < blocks; ++b)
             for (int32_t a = starts[b]; a < starts[b + 1]; ++a) {
                 const int code = w.codes[a];
-                rows[held] = x + (b * block_rows + (code & (block_rows - 1))) * x_stride +
-                             ptrdiff_t(code >> block_bits) * batch;
-                slots[held++] = w.slots ? w.slots[a] : a;
-                if (held < weights && a + 1 < starts[w.blocks]) continue;
+                rows[held++] = x + (b * block_rows + (code & (block_rows - 1))) * x_stride +
+                               ptrdiff_t(code >> block_bits) * w.batch;
+                if (held < weights && a + 1 < starts[blocks]) continue;
                 std::fill(rows + held, rows + weights, rows[0]);
-                Dot<T>::run(rows, g + r * g_stride, count, result);
-                for (int k = 0; k < held; ++k) gradient[slots[k]] = result[k];
+                Dot<T>::run(rows, row, tail, count, result);
+                for (int k = 0, of = a + 1 - held; k < held; ++k, ++of)
+                    gradient[slots ? slots[of] : of] = result[k];
                 held = 0;
             }
     }
@@ -379,8 +381,6 @@ int dsn_pack(const int32_t* positions, int64_t count, int outputs, int inputs, i
         for (int i = 0; i < inputs; ++i) {
             const int32_t begin = first[o * inputs + i], end = first[o * inputs + i + 1];
             if (i % block_rows == 0) starts[o * blocks + i / block_rows] = begin;
-            std::sort(slots + begin, slots + end,
-                      [=](int32_t a, int32_t b) { return positions[a] < positions[b]; });
             t_next[i + 1] += end - begin;
         }
     starts[outputs * blocks] = int32_t(count);
@@ -400,34 +400,20 @@ int dsn_pack(const int32_t* positions, int64_t count, int outputs, int inputs, i
     return 0;
 }
 
-#define DSN_FUNCTIONS(T, NAME)                                                                    \
-    void dsn_forward_##NAME(const int32_t* starts, const int32_t* slots, const uint16_t* codes,   \
-                            int outputs, int inputs, int taps, const T* values, T* x,             \
-                            int64_t x_stride, T* y, int64_t y_stride, int time, int batch,        \
-                            int padding, int threads) {                                           \
-        const Topology w{starts, slots, codes, outputs, (inputs + block_rows - 1) / block_rows};  \
-        forward(w, values, x, x_stride, y, y_stride, inputs, time, batch, taps, padding,          \
-                threads);                                                                         \
+#define DSN_FUNCTIONS(T)                                                                          \
+    void dsn_forward_##T(const Problem* w, const T* values, T* x, int64_t x_stride, T* y,         \
+                         int64_t y_stride) {                                                      \
+        forward(*w, values, x, x_stride, y, y_stride);                                            \
     }                                                                                             \
-    void dsn_input_gradient_##NAME(const int32_t* starts, const int32_t* slots,                   \
-                                   const uint16_t* codes, int outputs, int inputs, int taps,      \
-                                   const T* values, T* g, int64_t g_stride, T* dx,                \
-                                   int64_t dx_stride, int time, int batch, int padding,           \
-                                   int threads) {                                                 \
-        const Topology w{starts, slots, codes, inputs, (outputs + block_rows - 1) / block_rows};  \
-        input_gradient(w, values, g, g_stride, dx, dx_stride, outputs, time, batch, taps,         \
-                       padding, threads);                                                         \
+    void dsn_input_gradient_##T(const Problem* w, const T* values, T* g, int64_t g_stride, T* dx, \
+                                int64_t dx_stride) {                                              \
+        input_gradient(*w, values, g, g_stride, dx, dx_stride);                                   \
     }                                                                                             \
-    void dsn_weight_gradient_##NAME(const int32_t* starts, const int32_t* slots,                  \
-                                    const uint16_t* codes, int outputs, int inputs, int taps,     \
-                                    T* gradient, const T* x, int64_t x_stride, const T* g,        \
-                                    int64_t g_stride, int time, int batch, int padding,           \
-                                    int threads) {                                                \
-        const Topology w{starts, slots, codes, outputs, (inputs + block_rows - 1) / block_rows};  \
-        weight_gradient(w, x, x_stride, g, g_stride, gradient, time, batch, taps, padding,        \
-                        threads);                                                                 \
+    void dsn_weight_gradient_##T(const Problem* w, T* gradient, const T* x, int64_t x_stride,     \
+                                 const T* g, int64_t g_stride) {                                  \
+        weight_gradient(*w, gradient, x, x_stride, g, g_stride);                                  \
     }
 
-DSN_FUNCTIONS(float, float32)
-DSN_FUNCTIONS(double, float64)
+DSN_FUNCTIONS(float)
+DSN_FUNCTIONS(double)
 }

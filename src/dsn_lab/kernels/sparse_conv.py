@@ -6,7 +6,6 @@ Those read their input from a *frame*: a tensor ``(channel, time, batch)`` with 
 padding around each row, which the kernel fills, so that no operation copies its input.
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -14,82 +13,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from dsn_lab.kernels.build import load
+from dsn_lab.kernels.packed import Order, Packed
 
 Padding = Literal["replicate", "zeros"]
-BLOCK = 8  # rows per block, as in the C++ source
 VECTOR = 16  # numbers that the kernel may read beyond the end of the last row
-MAX_TAPS = 8192
-_DTYPES = {torch.float32: "float32", torch.float64: "float64"}
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Active weights in the order of one pass: (row, block of input rows) after another."""
-
-    starts: Tensor
-    slots: Tensor | None
-    codes: Tensor
-
-    def pointers(self) -> tuple[int, int | None, int]:
-        """Addresses for the C functions."""
-        slots = None if self.slots is None else self.slots.data_ptr()
-        return self.starts.data_ptr(), slots, self.codes.data_ptr()
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A topology in the kernel's form, for the kernel ``shape`` (outputs, inputs, taps)."""
-
-    shape: tuple[int, int, int]
-    active: int
-    by_output: Order
-    by_input: Order
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of the packed indices."""
-        parts = (
-            part
-            for order in (self.by_output, self.by_input)
-            for part in (order.starts, order.slots, order.codes)
-        )
-        return sum(part.nbytes for part in parts if part is not None)
-
-
-def pack(positions: Tensor, shape: tuple[int, int, int]) -> Packed:
-    """Pack the topology ``positions`` (active,), which count through a kernel of ``shape``.
-
-    Positions may come in any order, but ascending ones cost less memory and time.
-
-    Args:
-        positions: int32 on the CPU.
-        shape: outputs, inputs, taps.
-
-    Raises:
-        ValueError: a position lies outside the kernel, or a size is out of range.
-        KernelUnavailableError: there is no native kernel here.
-    """
-    outputs, inputs, taps = shape
-    if min(shape) < 1 or taps > MAX_TAPS or outputs * inputs * taps >= 2**31:
-        raise ValueError(f"shape={shape}: must be positive, with at most {MAX_TAPS} taps")
-    if positions.dtype != torch.int32 or positions.dim() != 1 or positions.device.type != "cpu":
-        raise ValueError("positions: must be one row of int32 on the CPU")
-    positions, count = positions.contiguous(), len(positions)
-
-    def order(rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
-        starts = torch.empty(rows * -(-columns // BLOCK) + 1, dtype=torch.int32)
-        slots = torch.empty(count, dtype=torch.int32)
-        return starts, slots, torch.empty(count, dtype=torch.uint16)
-
-    by_output, by_input = order(outputs, inputs), order(inputs, outputs)
-    pointers = [part.data_ptr() for part in (*by_output, *by_input)]
-    if load().dsn_pack(positions.data_ptr(), count, *shape, *pointers):
-        raise ValueError(f"positions: must lie in a kernel of shape {shape}")
-    starts, slots, codes = by_output
-    ascending = bool((slots[1:] > slots[:-1]).all())
-    return Packed(
-        shape, count, Order(starts, None if ascending else slots, codes), Order(*by_input)
-    )
+_DTYPES = {torch.float32: "float", torch.float64: "double"}
 
 
 def _frame(channels: int, time: int, batch: int, room: tuple[int, int], dtype: Any) -> Tensor:
@@ -157,15 +85,12 @@ def _run(name: str, packed: Packed, order: Order, values: Tensor, *rows: Tensor,
     _, time, batch = rows[0].shape
     # A team of threads costs more than so little work.
     threads = 1 if packed.active * time * batch < 2**18 else torch.get_num_threads()
+    outputs, inputs, taps = packed.shape
+    over = (outputs, inputs) if order is packed.by_output else (inputs, outputs)
     getattr(load(), f"{name}_{_DTYPES[values.dtype]}")(
-        *order.pointers(),
-        *packed.shape,
+        order.problem(*over, taps, time, batch, int(pad == "replicate"), threads),
         values.data_ptr(),
         *(part for row in rows for part in (row.data_ptr(), row.stride(0))),
-        time,
-        batch,
-        int(pad == "replicate"),
-        threads,
     )
 
 
@@ -232,13 +157,14 @@ class _Conv1d(torch.autograd.Function):
         return forward(frame, values, packed, padding)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         frame, values = ctx.saved_tensors
         packed, padding = ctx.packed, ctx.padding
         dx = dvalues = None
         if ctx.needs_input_grad[0]:
-            framed = gradient_frame(packed, *grad.shape[1:], padding, grad.dtype).copy_(grad)
+            _, time, batch = grad.shape
+            framed = gradient_frame(packed, time, batch, padding, grad.dtype).copy_(grad)
             grad, dx = framed, input_gradient(framed, values, packed, padding)
         if ctx.needs_input_grad[1]:
             grad = grad if grad[0].is_contiguous() else grad.contiguous()

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from pydantic import PositiveInt, validate_call
 import torch.nn.functional as F
+from pydantic import PositiveInt, validate_call
 from torch import Tensor, nn
 
 from dsn_lab import kernels

@@ -140,7 +140,7 @@ class SparseConv1d(nn.Module):
             KernelUnavailableError: the native kernel cannot be built here.
         """
         if self.dense_gradient_wanted:
-            return self(x.permute(2, 0, 1)).permute(1, 2, 0)
+            return self.forward(x.permute(2, 0, 1)).permute(1, 2, 0)
         return kernels.conv1d(x, self.values, self._packed(), self.padding)
 
     def _packed(self) -> kernels.Packed:

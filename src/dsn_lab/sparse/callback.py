@@ -132,6 +132,11 @@ class DynamicSparseTraining(Callback):
         """Drop and grow in each group of one layer; returns the shares of weights replaced."""
         before = layer.mask.view(-1)
         gradient = layer.take_dense_gradient() if self.growth == "gradient" else None
+        states = [
+            state
+            for state in optimizer.state[layer.values].values()
+            if isinstance(state, Tensor) and state.shape == layer.values.shape
+        ]
         replaced, first = [], 0
         for group, active in enumerate(layer.active):
             positions = layer.positions[first : first + active]
@@ -147,8 +152,11 @@ class DynamicSparseTraining(Callback):
             replaced.append(float((~before[grown]).sum()) / max(active, 1))
             positions[moved] = grown.int()
             values[moved] = 0.0
-            for state in optimizer.state[layer.values].values():
-                if isinstance(state, Tensor) and state.shape == layer.values.shape:
-                    state[first + moved] = 0.0
+            for state in states:
+                state[first + moved] = 0.0
             first += active
+        # Ascending positions cost the native kernel less memory and time.
+        order = layer.positions.argsort()
+        for per_weight in (layer.positions, layer.values, *states):
+            per_weight.copy_(per_weight[order])
         return replaced

@@ -1,0 +1,81 @@
+"""A topology in the form that the native kernel walks through, made once per change."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dsn_lab.kernels.build import Problem, load
+
+BLOCK = 8  # rows per block, as in the C++ source
+MAX_TAPS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Active weights in the order of one pass: (row, block of input rows) after another."""
+
+    starts: Tensor
+    slots: Tensor | None
+    codes: Tensor
+
+    def problem(self, *sizes: int) -> Problem:
+        """These weights and the sizes of a call, for the C functions."""
+        slots = None if self.slots is None else self.slots.data_ptr()
+        return Problem(self.starts.data_ptr(), slots, self.codes.data_ptr(), *sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A topology in the kernel's form, for the kernel ``shape`` (outputs, inputs, taps)."""
+
+    shape: tuple[int, int, int]
+    active: int
+    by_output: Order
+    by_input: Order
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the packed indices."""
+        parts = (
+            part
+            for order in (self.by_output, self.by_input)
+            for part in (order.starts, order.slots, order.codes)
+        )
+        return sum(part.nbytes for part in parts if part is not None)
+
+
+def pack(positions: Tensor, shape: tuple[int, int, int]) -> Packed:
+    """Pack the topology ``positions`` (active,), which count through a kernel of ``shape``.
+
+    Positions may come in any order, but ascending ones cost less memory and time.
+
+    Args:
+        positions: int32 on the CPU.
+        shape: outputs, inputs, taps.
+
+    Raises:
+        ValueError: a position lies outside the kernel, or a size is out of range.
+        KernelUnavailableError: there is no native kernel here.
+    """
+    outputs, inputs, taps = shape
+    if min(shape) < 1 or taps > MAX_TAPS or outputs * inputs * taps >= 2**31:
+        raise ValueError(f"shape={shape}: must be positive, with at most {MAX_TAPS} taps")
+    if positions.dtype != torch.int32 or positions.dim() != 1 or positions.device.type != "cpu":
+        raise ValueError("positions: must be one row of int32 on the CPU")
+    positions, count = positions.contiguous(), len(positions)
+
+    def order(rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+        starts = torch.empty(rows * -(-columns // BLOCK) + 1, dtype=torch.int32)
+        slots = torch.empty(count, dtype=torch.int32)
+        return starts, slots, torch.empty(count, dtype=torch.uint16)
+
+    by_output, by_input = order(outputs, inputs), order(inputs, outputs)
+    pointers = [part.data_ptr() for part in (*by_output, *by_input)]
+    if load().dsn_pack(positions.data_ptr(), count, *shape, *pointers):
+        raise ValueError(f"positions: must lie in a kernel of shape {shape}")
+    starts, slots, codes = by_output
+    ascending = bool((slots[1:] > slots[:-1]).all())
+    return Packed(
+        shape, count, Order(starts, None if ascending else slots, codes), Order(*by_input)
+    )

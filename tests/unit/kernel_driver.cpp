@@ -1,0 +1,77 @@
+// Drives the kernel over many small shapes, on arrays that end where the kernel may stop reading.
+//
+//     g++ -std=gnu++17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+//         tests/unit/kernel_driver.cpp -o driver && ./driver
+//
+// Add -mavx2 -mfma or -mavx512f -mfma for the other vector widths. Compares with plain loops too.
+
+#include "../../src/dsn_lab/kernels/sparse_conv.cpp"
+
+#include <cmath>
+#include <cstdio>
+#include <random>
+
+int main() {
+    std::mt19937 random(0);
+    const auto pick = [&](int n) { return int(random() % n); };
+    const auto number = [&] { return float(pick(2001) - 1000) / 1000; };
+    double worst = 0;
+    const auto compare = [&](double actual, double expected) {
+        worst = std::max(worst, std::abs(actual - expected) / (1 + std::abs(expected)));
+    };
+    for (int round = 0; round < 400; ++round) {
+        const int O = 1 + pick(20), I = 1 + pick(20), K = 1 + pick(9), T = 1 + pick(40);
+        const int B = 1 + pick(18), padding = round % 2, density = pick(4);
+        std::vector<int32_t> positions;
+        for (int p = 0; p < O * I * K; ++p)
+            if (pick(3) < density) positions.push_back(p);
+        std::shuffle(positions.begin(), positions.end(), random);
+        const int n = int(positions.size()), N = T * B;
+        std::vector<int32_t> starts(O * ((I + 7) / 8) + 1), slots(n);
+        std::vector<int32_t> t_starts(I * ((O + 7) / 8) + 1), t_slots(n);
+        std::vector<uint16_t> codes(n), t_codes(n);
+        if (dsn_pack(positions.data(), n, O, I, K, starts.data(), slots.data(), codes.data(),
+                     t_starts.data(), t_slots.data(), t_codes.data()))
+            return 1;
+
+        const int left = padding ? 0 : (K - 1) / 2, right = K - 1 - left;
+        const int g_left = right, g_right = padding ? K : left;
+        const int xs = (left + T + right) * B + pick(3), gs = (g_left + T + g_right) * B + pick(3);
+        // The last row ends 16 numbers after its padding, the most that is asked of a frame.
+        std::vector<float> x((I - 1) * xs + (left + T + right) * B + 16);
+        std::vector<float> g((O - 1) * gs + (g_left + T + g_right) * B + 16);
+        std::vector<float> values(n), y(O * N), dx(I * N), dw(n);
+        float *x0 = x.data() + left * B, *g0 = g.data() + g_left * B;
+        for (auto& v : values) v = number();
+        for (int i = 0; i < I; ++i)
+            for (int m = 0; m < N; ++m) x0[i * xs + m] = number();
+        for (int o = 0; o < O; ++o)
+            for (int m = 0; m < N; ++m) g0[o * gs + m] = number();
+
+        const Problem w{starts.data(), slots.data(), codes.data(), O, I, K, T, B, padding, 1};
+        const Problem t{t_starts.data(), t_slots.data(), t_codes.data(), I, O, K, T, B, padding, 1};
+        dsn_forward_float(&w, values.data(), x0, xs, y.data(), N);
+        dsn_weight_gradient_float(&w, dw.data(), x0, xs, g0, gs);
+        dsn_input_gradient_float(&t, values.data(), g0, gs, dx.data(), N);
+
+        std::vector<double> y_(O * N), dx_(I * N), dw_(n);
+        for (int a = 0; a < n; ++a) {
+            const int t = positions[a] % K, i = positions[a] / K % I, o = positions[a] / K / I;
+            for (int s = 0; s < T; ++s) {
+                int from = s + t - left;
+                if (padding) from = std::min(from, T - 1);
+                if (from < 0 || from >= T) continue;
+                for (int b = 0; b < B; ++b) {
+                    y_[o * N + s * B + b] += double(values[a]) * x0[i * xs + from * B + b];
+                    dx_[i * N + from * B + b] += double(values[a]) * g0[o * gs + s * B + b];
+                    dw_[a] += double(x0[i * xs + from * B + b]) * g0[o * gs + s * B + b];
+                }
+            }
+        }
+        for (int m = 0; m < O * N; ++m) compare(y[m], y_[m]);
+        for (int m = 0; m < I * N; ++m) compare(dx[m], dx_[m]);
+        for (int a = 0; a < n; ++a) compare(dw[a], dw_[a]);
+    }
+    std::printf("vectors of %d bytes, largest difference %.1e\n", vector_bytes, worst);
+    return worst < 1e-4 ? 0 : 1;
+}
