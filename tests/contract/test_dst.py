@@ -95,8 +95,9 @@ def test_topology_laws_hold_in_training(dst: str, start: str) -> None:
     for epoch, (before, after) in enumerate(zip(watch.before[:-1], watch.after, strict=True)):
         for layer, old, new in zip(layers, before, after, strict=True):
             for group, active in enumerate(layer.active):
-                region = layer.region(group)
-                assert new["mask"][region].sum() == active
+                region = layer.regions[group]
+                positions = region.positions(torch.arange(region.size))
+                assert new["mask"][positions].sum() == active
             assert new["mask"].sum() == sum(layer.active)
             assert old["mask"].equal(new["mask"]) == (epoch not in updated(dst))
             # Grown weights are 0; so may be one that grew earlier and has no gradient.

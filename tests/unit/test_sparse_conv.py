@@ -36,17 +36,25 @@ def test_series_shorter_than_the_kernel_keep_their_length() -> None:
 
 def test_gradients_are_those_of_the_active_weights_only() -> None:
     conv, x = layer(), torch.randn(4, 2, 10)
-    conv.dense_gradient_wanted = True
+    dense = conv.weight.detach().requires_grad_()
+    loss = F.conv1d(F.pad(x, (0, 6), mode="replicate"), dense).square().sum()
+    torch.autograd.backward(loss)
+    conv.ranking_wanted = True
     conv(x).square().sum().backward()
     assert conv.values.grad is not None
-    torch.testing.assert_close(conv.values.grad, conv.take_dense_gradient()[conv.positions.long()])
+    assert dense.grad is not None
+    torch.testing.assert_close(conv.values.grad, dense.grad.flatten()[conv.positions.long()])
+    for region, active, ranked in zip(conv.regions, conv.active, conv.take_ranking(), strict=True):
+        positions = region.positions(torch.arange(region.size))
+        magnitudes = dense.grad.flatten()[positions].abs().sort(descending=True).values[:active]
+        torch.testing.assert_close(dense.grad.flatten()[ranked].abs(), magnitudes)
 
 
-def test_dense_gradient_has_to_be_asked_for() -> None:
+def test_a_ranking_has_to_be_asked_for() -> None:
     conv = layer()
     conv(torch.randn(1, 2, 5)).sum().backward()
-    with pytest.raises(RuntimeError, match="dense_gradient_wanted"):
-        conv.take_dense_gradient()
+    with pytest.raises(RuntimeError, match="ranking_wanted"):
+        conv.take_ranking()
 
 
 def test_topology_travels_with_the_state_dict() -> None:

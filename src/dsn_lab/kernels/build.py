@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import logging
 import os
 import platform
 import shutil
@@ -12,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
+
+log = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).with_name("sparse_conv.cpp")
 FLAGS = ("-std=gnu++17", "-O3", "-ffp-contract=fast", "-fPIC")
@@ -113,9 +116,12 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
 @cache
 def _attempt(instructions: str) -> ctypes.CDLL | str:
     try:
-        return _declare(ctypes.CDLL(str(compile_library(instructions))))
+        library = _declare(ctypes.CDLL(str(compile_library(instructions))))
     except (KernelUnavailableError, OSError, RuntimeError) as error:
+        log.warning("sparse convolutions run as dense ones, without the native kernel: %s", error)
         return str(error)
+    log.info("sparse convolutions run on the native kernel (%s)", instructions)
+    return library
 
 
 def load(instructions: str | None = None) -> ctypes.CDLL:

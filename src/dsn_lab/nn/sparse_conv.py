@@ -61,40 +61,30 @@ class SparseConv1d(nn.Module):
         self.taps = region_taps(kernel_size, groups)
         self.region_sizes = region_sizes(in_channels, out_channels, kernel_size, groups)
         self.active = active_counts(self.region_sizes, sparsity)
+        self.kernels_per_group = out_channels // groups * in_channels
+        self.regions = tuple(
+            topology.Region(
+                group * self.kernels_per_group * kernel_size,
+                self.kernels_per_group,
+                kernel_size,
+                taps,
+            )
+            for group, taps in enumerate(self.taps)
+        )
         self.padding = padding
-        self.dense_gradient_wanted = False
-        self._kernel: Tensor | None = None
+        self.ranking_wanted = False
+        self._ranking: tuple[Tensor, ...] | None = None
         self._packing: tuple[tuple[int, int], kernels.Packed] | None = None
 
+        first_topology = topology.tap_first if start == "tap_first" else topology.uniform
         positions = [
-            self.first_position(group)
-            + (
-                topology.tap_first(self.kernels_per_group, kernel_size, count)
-                if start == "tap_first"
-                else topology.uniform(self._region(group), count)
-            )
-            for group, count in enumerate(self.active)
+            first_topology(region, count)
+            for region, count in zip(self.regions, self.active, strict=True)
         ]
         self.register_buffer("positions", torch.cat(positions).int())
         # The bound of torch's dense convolution.
         bound = 1 / sqrt(in_channels * kernel_size)
         self.values = nn.Parameter(torch.empty(sum(self.active)).uniform_(-bound, bound))
-
-    @property
-    def kernels_per_group(self) -> int:
-        """Pairs of an input and an output channel in one group."""
-        return self.shape[0] // len(self.taps) * self.shape[1]
-
-    def first_position(self, group: int) -> int:
-        """Position of the first tap of a group's first kernel."""
-        return group * self.kernels_per_group * self.shape[2]
-
-    def _region(self, group: int) -> Tensor:
-        return topology.region(self.kernels_per_group, self.shape[2], self.taps[group])
-
-    def region(self, group: int) -> Tensor:
-        """All positions of a group's exploration region, ascending, on the layer's device."""
-        return (self._region(group) + self.first_position(group)).to(self.positions.device)
 
     @property
     def mask(self) -> Tensor:
@@ -109,23 +99,31 @@ class SparseConv1d(nn.Module):
         flat = self.values.new_zeros(self.shape).view(-1)
         return flat.index_put((self.positions.long(),), self.values).view(self.shape)
 
-    def take_dense_gradient(self) -> Tensor:
-        """Gradient of the flat dense kernel in the last backward pass; to be taken once.
+    def take_ranking(self) -> tuple[Tensor, ...]:
+        """Positions of largest ``|dense gradient|`` in the last backward pass; to be taken once.
+
+        For each group as many as it has active weights, largest first: enough to replace any
+        share of them. The dense gradient itself is gone once the pass has left the layer.
 
         Raises:
-            RuntimeError: ``dense_gradient_wanted`` was not set before the forward pass.
+            RuntimeError: ``ranking_wanted`` was not set before the forward pass.
         """
-        kernel, self._kernel = self._kernel, None
-        if kernel is None or kernel.grad is None:
-            raise RuntimeError("set dense_gradient_wanted before the forward pass")
-        return kernel.grad.flatten()
+        ranking, self._ranking = self._ranking, None
+        if ranking is None:
+            raise RuntimeError("set ranking_wanted before the forward pass")
+        return ranking
+
+    def _rank(self, gradient: Tensor) -> None:
+        self._ranking = tuple(
+            topology.rank_by_gradient(region, gradient.flatten(), count)
+            for region, count in zip(self.regions, self.active, strict=True)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(batch, in_channels, time)`` to ``(batch, out_channels, time)``."""
         kernel, reach = self.weight, self.shape[2] - 1
-        if self.dense_gradient_wanted and kernel.requires_grad:
-            kernel.retain_grad()
-            self._kernel = kernel
+        if self.ranking_wanted and kernel.requires_grad:
+            kernel.register_hook(self._rank)  # type: ignore[no-untyped-call]
         if self.padding == "replicate":
             return F.conv1d(F.pad(x, (0, reach), mode="replicate"), kernel)
         return F.conv1d(F.pad(x, (reach // 2, reach - reach // 2)), kernel)
@@ -133,13 +131,13 @@ class SparseConv1d(nn.Module):
     def forward_rows(self, x: Tensor) -> Tensor:
         """Convolve ``(in_channels, time, batch)`` to ``(out_channels, time, batch)``.
 
-        The native kernel does it without a dense kernel, on a CPU; only a pass that wants the
+        The native kernel does it without a dense kernel, on a CPU; only a pass that ranks the
         dense gradient goes the way of :meth:`forward`.
 
         Raises:
             KernelUnavailableError: the native kernel cannot be built here.
         """
-        if self.dense_gradient_wanted:
+        if self.ranking_wanted:
             return self.forward(x.permute(2, 0, 1)).permute(1, 2, 0)
         return kernels.conv1d(x, self.values, self._packed(), self.padding)
 
@@ -156,9 +154,13 @@ class SparseConv1d(nn.Module):
     ) -> None:
         positions = state_dict.get(prefix + "positions")
         if positions is not None and positions.shape == self.positions.shape:
-            for group, held in enumerate(positions.cpu().long().split(self.active)):
-                inside = torch.isin(held, self._region(group) + self.first_position(group))
-                if not inside.all() or len(held.unique()) != len(held):
+            allowed = torch.zeros(self.mask.numel(), dtype=torch.bool)
+            for group, (region, held) in enumerate(
+                zip(self.regions, positions.cpu().long().split(self.active), strict=True)
+            ):
+                allowed.zero_()
+                allowed[region.positions(torch.arange(region.size))] = True
+                if not allowed[held].all() or len(held.unique()) != len(held):
                     raise ValueError(
                         f"{prefix}positions: group {group + 1} holds active weights outside its "
                         "exploration region or twice"

@@ -88,11 +88,11 @@ class DynamicSparseTraining(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Ask for the dense gradient of the last batch before an update that grows by it."""
+        """Have the last batch before an update rank positions by their dense gradient."""
         if self.growth == "gradient":
             last = batch_idx + 1 == trainer.num_training_batches
             for layer in self.layers:
-                layer.dense_gradient_wanted = last and self._due(trainer)
+                layer.ranking_wanted = last and self._due(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Update every layer when due, and log."""
@@ -130,8 +130,9 @@ class DynamicSparseTraining(Callback):
     @torch.no_grad()
     def _update(self, layer: SparseConv1d, optimizer: Optimizer, fraction: float) -> list[float]:
         """Drop and grow in each group of one layer; returns the shares of weights replaced."""
-        before = layer.mask.view(-1)
-        gradient = layer.take_dense_gradient() if self.growth == "gradient" else None
+        ranking = layer.take_ranking() if self.growth == "gradient" else None
+        held = layer.mask.view(-1)
+        before = held.clone()
         states = [
             state
             for state in optimizer.state[layer.values].values()
@@ -142,13 +143,12 @@ class DynamicSparseTraining(Callback):
             positions = layer.positions[first : first + active]
             values = layer.values[first : first + active]
             moved = topology.smallest(values, topology.drop_count(active, fraction))
-            kept = torch.ones(active, dtype=torch.bool, device=values.device)
-            kept[moved] = False
-            free = topology.free(layer.region(group), positions[kept])
-            if gradient is not None:
-                grown = topology.grow_by_gradient(free, len(moved), gradient)
-            else:
-                grown = topology.grow_random(free, len(moved), self.generator)
+            held[positions[moved].long()] = False
+            grown = (
+                topology.grow_random(layer.regions[group], held, len(moved), self.generator)
+                if ranking is None
+                else topology.grow_by_ranking(ranking[group], held, len(moved))
+            )
             replaced.append(float((~before[grown]).sum()) / max(active, 1))
             positions[moved] = grown.int()
             values[moved] = 0.0

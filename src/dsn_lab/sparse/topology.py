@@ -4,6 +4,7 @@ A topology is the ``positions`` of active weights, distinct integers of shape ``
 index the flat kernel ``(outputs * inputs * taps,)``, beside the weights' ``values``.
 """
 
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -11,25 +12,47 @@ import torch
 from torch import Tensor
 
 
-def region(kernels: int, kernel_size: int, taps: int) -> Tensor:
-    """Positions of an exploration region: the first ``taps`` taps of each of ``kernels`` kernels.
+@dataclass(frozen=True)
+class Region:
+    """A group's exploration region: the first ``taps`` taps of consecutive kernels.
 
-    >>> region(2, 3, 2)
-    tensor([0, 1, 3, 4])
+    Args:
+        first: position of the first tap of the first kernel.
+        kernels: number of kernels.
+        kernel_size: taps of each, whether in the region or not.
+        taps: taps of each that are in the region.
     """
-    first = torch.arange(kernels).unsqueeze(1) * kernel_size
-    return (first + torch.arange(taps)).flatten()
+
+    first: int
+    kernels: int
+    kernel_size: int
+    taps: int
+
+    @property
+    def size(self) -> int:
+        """Number of positions."""
+        return self.kernels * self.taps
+
+    def positions(self, index: Tensor) -> Tensor:
+        """Positions by their rank in the region, an integer in ``[0, size)``.
+
+        >>> Region(first=6, kernels=2, kernel_size=3, taps=2).positions(torch.arange(4))
+        tensor([ 6,  7,  9, 10])
+        """
+        kernel = index.div(self.taps, rounding_mode="floor")
+        return self.first + kernel * self.kernel_size + index % self.taps
 
 
-def tap_first(kernels: int, kernel_size: int, count: int) -> Tensor:
+def tap_first(region: Region, count: int) -> Tensor:
     """First topology that fills tap 0 of all kernels, then tap 1, until ``count`` are active."""
     order = torch.arange(count)
-    return (order % kernels * kernel_size + order // kernels).sort().values
+    index = order % region.kernels * region.taps + order // region.kernels
+    return region.positions(index.sort().values)
 
 
-def uniform(region: Tensor, count: int) -> Tensor:
+def uniform(region: Region, count: int) -> Tensor:
     """First topology drawn uniformly from a region, with torch's global generator."""
-    return region[torch.randperm(len(region))[:count]].sort().values
+    return region.positions(torch.randperm(region.size)[:count].sort().values)
 
 
 def drop_count(n_active: int, fraction: float) -> int:
@@ -38,28 +61,46 @@ def drop_count(n_active: int, fraction: float) -> int:
 
 
 def smallest(values: Tensor, count: int) -> Tensor:
-    """Indices of exactly ``count`` values of smallest magnitude; of equals, the earlier ones."""
-    return values.abs().argsort(stable=True)[:count]
+    """Indices of exactly ``count`` values of smallest magnitude, however many are equal."""
+    return values.abs().topk(count, largest=False, sorted=False).indices
 
 
-def free(region: Tensor, survivors: Tensor) -> Tensor:
-    """The region's positions that no survivor holds, ascending; those just dropped are free."""
-    held = torch.zeros(int(region[-1]) + 1, dtype=torch.bool, device=region.device)
-    held[survivors.long()] = True
-    return region[~held[region]]
+def grow_random(region: Region, held: Tensor, count: int, generator: np.random.Generator) -> Tensor:
+    """``count`` of a region's free positions, uniform without replacement (Algorithm 1).
 
+    Draws with replacement and rejects what is held or was drawn before, so that the cost follows
+    ``count`` and not the region.
 
-def grow_random(free: Tensor, count: int, generator: np.random.Generator) -> Tensor:
-    """``count`` of the free positions, drawn uniformly without replacement (Algorithm 1)."""
-    # Some times faster than the permutation of all that torch would need.
-    chosen = generator.choice(len(free), count, replace=False, shuffle=False)
-    return free[torch.from_numpy(chosen).to(free.device)]
-
-
-def grow_by_gradient(free: Tensor, count: int, gradient: Tensor) -> Tensor:
-    """The ``count`` free positions of largest ``|gradient|`` (RigL); of equals, the earlier.
-
-    ``gradient`` is the gradient of the flat dense kernel.
+    Args:
+        region: where to grow.
+        held: which positions of the flat kernel are taken, bool.
+        count: at most as many as are free.
+        generator: source of the draws.
     """
-    order = gradient[free].abs().argsort(descending=True, stable=True)
-    return free[order[:count]]
+    kernels = slice(region.first, region.first + region.kernels * region.kernel_size)
+    free = region.size - int(held[kernels].sum())
+    grown = torch.empty(0, dtype=torch.long, device=held.device)
+    while len(grown) < count:
+        share_free = (free - len(grown)) / region.size
+        draws = generator.integers(0, region.size, ceil(2 * (count - len(grown)) / share_free))
+        positions = region.positions(torch.from_numpy(draws).to(held.device))
+        drawn = torch.cat([grown, positions])
+        # Distinct, in the order drawn.
+        _, first = np.unique(drawn.cpu().numpy(), return_index=True)
+        drawn = drawn[torch.from_numpy(np.sort(first)).to(held.device)]
+        grown = drawn[~held[drawn]][:count]
+    return grown
+
+
+def rank_by_gradient(region: Region, gradient: Tensor, count: int) -> Tensor:
+    """The ``count`` positions of a region of largest ``|gradient|``, largest first.
+
+    ``gradient`` is that of the flat dense kernel.
+    """
+    positions = region.positions(torch.arange(region.size, device=gradient.device))
+    return positions[gradient[positions].abs().topk(count).indices]
+
+
+def grow_by_ranking(ranking: Tensor, held: Tensor, count: int) -> Tensor:
+    """The first ``count`` free positions of a ranking (RigL); ``held`` as in random growth."""
+    return ranking[~held[ranking]][:count]

@@ -1,7 +1,7 @@
 // Drives the kernel over many small shapes, on arrays that end where the kernel may stop reading.
 //
 //     g++ -std=gnu++17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
-//         tests/unit/kernel_driver.cpp -o driver && ./driver
+//         tests/native/kernel_driver.cpp -o driver && ./driver
 //
 // Add -mavx2 -mfma or -mavx512f -mfma for the other vector widths. Compares with plain loops too.
 
