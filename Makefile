@@ -20,7 +20,7 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 run: $(READY)  ## train DSN on a bundled dataset, under two minutes
-	$(BIN)/python run.py dataset=ItalyPowerDemand trainer.max_epochs=100
+	$(BIN)/python run.py dataset=ItalyPowerDemand trainer.max_epochs=100 threads=1
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest
@@ -32,7 +32,8 @@ lint: $(READY)  ## check style and format
 types: $(READY)  ## check types, strictly
 	$(BIN)/mypy
 
-bench: $(READY)  ## measure the cost of a training step and of topology updates
+bench: $(READY)  ## time packed, dense and masked networks, and a run's own overhead (10 minutes)
+	$(BIN)/python tests/bench/network.py
 	$(BIN)/python tests/bench/training_step.py
 
 clean:  ## remove .venv and caches; results stay

@@ -1,16 +1,13 @@
-"""DSN on its two backends beside the dense network with masks; run by `make bench`.
+"""DSN's backends beside the dense network with masks, on a quiet machine; run by `make bench`.
 
-`masked` is the network as the paper's code has it: dense convolutions, dense gradients and Adam
-state, every kernel multiplied by its mask after Adam's step. `dense` and `packed` are the backends
-of DSN. The three start from the same weights and topology and take turns in this process; a ratio
-says how many times faster packed is, the median over rounds. Nothing else should run meanwhile.
+`masked` is the network as the paper's code has it: dense convolutions, gradients and Adam state,
+kernels multiplied by their masks after Adam's step. The networks start from the same weights and
+take turns in this process; a ratio, median over rounds, says how many times faster packed is.
 """
 
 import argparse
 import json
 import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterable
 from copy import deepcopy
@@ -19,52 +16,32 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
 from dsn_lab import kernels
 from dsn_lab.files import written_whole
-from dsn_lab.kernels.build import instruction_set
 from dsn_lab.nn import DSN, SparseConv1d
 
-
-class Shape(NamedTuple):
-    """A dataset's shape, and the batch size that it is trained with."""
-
-    channels: int
-    time: int
-    n_classes: int
-    batch: int = 16
-
-
-class Case(NamedTuple):
-    """What is measured at once."""
-
-    what: Literal["training", "inference"]
-    shape: str
-    sparsity: float
-    batch: int
-    threads: int
-
-
+Shape = tuple[int, int, int, int]  # channels, time, classes, batch size of training
 SHAPES = {
-    "HAR": Shape(9, 128, 6),
-    "EEG2": Shape(64, 256, 2),
-    "GunPoint": Shape(1, 150, 2, batch=5),
-    "FordA": Shape(1, 500, 2),
+    "HAR": (9, 128, 6, 16),
+    "EEG2": (64, 256, 2, 16),
+    "GunPoint": (1, 150, 2, 5),
+    "FordA": (1, 500, 2, 16),
 }
 SPARSITIES = (0.5, 0.8, 0.9, 0.95)
-THREADS = (1, 2)
 WARM_UP = 2  # rounds that do not count
 CHEAP_SECONDS, CHEAP_ROUNDS = 1.0, 51  # cheap cases go on to either of these
 MATRIX = 1024  # side of the matrices whose product is the measure of this machine
 Work = Callable[[], object]
+Case = tuple[str, str, float, int, int]  # what, shape, sparsity, batch, threads
 
 
 class Network(NamedTuple):
@@ -83,38 +60,31 @@ class Network(NamedTuple):
             for weight, mask in self.masks:
                 weight.mul_(mask)
 
-    @torch.inference_mode()
-    def infer(self, x: Tensor) -> Tensor:
-        """Logits."""
-        logits: Tensor = self.model(x)
-        return logits
-
 
 def sparse_layers(model: DSN) -> list[SparseConv1d]:
+    """The sparse layers, in order."""
     return [layer for layer in model.features if isinstance(layer, SparseConv1d)]
 
 
 def masked(dense: DSN) -> Network:
     """The same network with torch's convolutions and masks."""
-    model, masks = deepcopy(dense), []
+    model = deepcopy(dense)
+    masks: list[tuple[nn.Parameter, Tensor]] = []
     for index, layer in enumerate(model.features):
         if isinstance(layer, SparseConv1d):
             outputs, inputs, taps = layer.shape
-            replicate = layer.padding == "replicate"
-            padding = 0 if replicate else (taps - 1) // 2
-            conv = nn.Conv1d(inputs, outputs, taps, padding=padding, bias=False)
-            conv.weight.data.copy_(layer.weight.detach())
+            conv = nn.Conv1d(inputs, outputs, taps, bias=False)
+            conv.weight = nn.Parameter(layer.weight.detach())
             masks.append((conv.weight, layer.mask.float()))
-            pad = [nn.ReplicationPad1d((0, taps - 1))] if replicate else []
-            model.features[index] = nn.Sequential(*pad, conv)
+            model.features[index] = nn.Sequential(nn.ReplicationPad1d((0, taps - 1)), conv)
     return Network(model, torch.optim.Adam(model.parameters(), lr=3e-4), masks)
 
 
-def networks(shape: Shape, sparsity: float, padding: str) -> dict[str, Network]:
+def networks(shape: Shape, sparsity: float) -> dict[str, Network]:
     """The three networks, in the order of their turns."""
     torch.manual_seed(0)
-    build = partial(DSN, shape.channels, shape.n_classes, sparsity=sparsity, start="random")
-    dense, packed = (build(padding=padding, backend=backend) for backend in ("dense", "packed"))
+    build = partial(DSN, shape[0], shape[2], sparsity=sparsity, start="random")
+    dense, packed = build(backend="dense"), build(backend="packed")
     packed.load_state_dict(dense.state_dict())
     for layer in sparse_layers(packed):
         assert (layer.positions.diff() > 0).all(), "positions do not ascend"
@@ -128,7 +98,7 @@ def networks(shape: Shape, sparsity: float, padding: str) -> dict[str, Network]:
 
 def check_same(turns: dict[str, Network], shape: Shape) -> None:
     """The networks give the same logits, to 1e-4, in training and in evaluation."""
-    x = torch.randn(4, shape.channels, shape.time)
+    x = torch.randn(4, *shape[:2])
     for training in (True, False):
         logits = [network.model.train(training)(x).detach() for network in turns.values()]
         for other in logits[:-1]:
@@ -146,47 +116,45 @@ def interleaved(works: dict[str, Work], rounds: int) -> dict[str, list[float]]:
         for name, work in works.items():
             started = time.perf_counter()
             work()
-            if done >= 0:
-                taken[name].append(1e3 * (time.perf_counter() - started))
+            taken[name].append(1e3 * (time.perf_counter() - started))
         done += 1
-    return taken
+    return {name: times[WARM_UP:] for name, times in taken.items()}
 
 
 def ratio(times: list[float], others: list[float]) -> float:
-    """Median over the rounds of one time in another's."""
+    """Median over the rounds."""
     return median(a / b for a, b in zip(times, others, strict=True))
 
 
-def measure(case: Case, padding: str, rounds: int) -> dict[str, Any]:
-    """One row."""
-    torch.set_num_threads(case.threads)
-    shape = SHAPES[case.shape]
-    turns = networks(shape, case.sparsity, padding)
+def measure(case: Case, rounds: int) -> dict[str, Any]:
+    """One row: milliseconds of each network, and how many times faster packed is."""
+    what, name, sparsity, batch, threads = case
+    torch.set_num_threads(threads)
+    shape, training = SHAPES[name], what == "training"
+    turns = networks(shape, sparsity)
     check_same(turns, shape)
-    x = torch.randn(case.batch, shape.channels, shape.time)
-    y = torch.randint(shape.n_classes, (case.batch,))
-    for network in turns.values():
-        network.model.train(case.what == "training")
-    train = {name: partial(network.train, x, y) for name, network in turns.items()}
-    infer = {name: partial(network.infer, x) for name, network in turns.items()}
-    works: dict[str, Work] = {**(train if case.what == "training" else infer)}
+    x, y = torch.randn(batch, *shape[:2]), torch.randint(shape[2], (batch,))
+    works: dict[str, Work] = {}
+    for turn, network in turns.items():
+        infer = torch.inference_mode()(partial(network.model.train(training), x))
+        works[turn] = partial(network.train, x, y) if training else infer
     times = interleaved(works, rounds)
     return {
-        **case._asdict(),
-        **{f"{name}_ms": median(taken) for name, taken in times.items()},
+        **dict(zip(("what", "shape", "sparsity", "batch", "threads"), case, strict=True)),
+        **{f"{turn}_ms": median(taken) for turn, taken in times.items()},
         "ratio_masked": ratio(times["masked"], times["packed"]),
         "ratio_dense": ratio(times["dense"], times["packed"]),
         "rounds": len(times["packed"]),
     }
 
 
-def kernel_rate(sparsity: float, threads: int, padding: Any, rounds: int) -> dict[str, float]:
+def kernel_rate(sparsity: float, threads: int, rounds: int) -> dict[str, float]:
     """Rate of each pass at HAR's layer, as a fraction of a matrix product's."""
     torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    steps, batch = SHAPES["HAR"].time, SHAPES["HAR"].batch
-    layer = SparseConv1d(47, 141, 39, groups=3, sparsity=sparsity, padding=padding, start="random")
-    values, packed = layer.values.detach(), kernels.pack(layer.positions, layer.shape)
+    steps, batch = 128, 16
+    layer = SparseConv1d(47, 141, 39, groups=3, sparsity=sparsity, start="random")
+    values, padding = layer.values.detach(), layer.padding
+    packed = kernels.pack(layer.positions, layer.shape)
     frame = kernels.input_frame(packed, steps, batch, padding).normal_()
     framed = kernels.gradient_frame(packed, steps, batch, padding).normal_()
     y, dx = torch.empty(141, steps, batch), torch.empty(47, steps, batch)
@@ -199,105 +167,80 @@ def kernel_rate(sparsity: float, threads: int, padding: Any, rounds: int) -> dic
     }
     times = interleaved(works, rounds)
     product_ms, share = times.pop("matmul"), packed.active * steps * batch / MATRIX**3
-    fractions = {name: share * ratio(product_ms, taken) for name, taken in times.items()}
-    gflops = 2 * MATRIX**3 / 1e6 / median(product_ms)
-    return {"sparsity": sparsity, "threads": threads, **fractions, "matmul_gflops": gflops}
+    rates = {name: share * ratio(product_ms, taken) for name, taken in times.items()}
+    rates["matmul_gflops"] = 2 * MATRIX**3 / 1e6 / median(product_ms)
+    return {"sparsity": sparsity, "threads": threads, **rates}
 
 
-def trained_bytes(network: Network, weights: Iterable[nn.Parameter]) -> int:
-    """Memory of weights, their gradients and Adam's two moments."""
-    held: list[Tensor] = []
-    for weight in weights:
-        assert weight.grad is not None
-        state = network.optimizer.state[weight]
-        held += [weight, weight.grad, state["exp_avg"], state["exp_avg_sq"]]
-    return sum(tensor.nbytes for tensor in held)
+def held_bytes(network: Network, weights: Iterable[Tensor]) -> int:
+    """Memory of weights, their gradients and Adam's state."""
+    held = ((w, w.grad, *network.optimizer.state[w].values()) for w in weights)
+    return sum(tensor.nbytes for tensors in held for tensor in tensors if tensor is not None)
 
 
-def memory(padding: str) -> dict[str, float]:
+def memory() -> dict[str, float]:
     """Bytes that the sparse layers of HAR's network hold after a training step at S = 0.8."""
-    shape = SHAPES["HAR"]
-    turns = networks(shape, 0.8, padding)
-    x, y = torch.randn(2, shape.channels, shape.time), torch.zeros(2, dtype=torch.long)
+    turns = networks(SHAPES["HAR"], 0.8)
     for network in turns.values():
-        network.train(x, y)
-    layers = sparse_layers(turns["packed"].model)
+        network.train(torch.randn(2, *SHAPES["HAR"][:2]), torch.tensor([0, 1]))
+    layers, masks = sparse_layers(turns["packed"].model), turns["masked"].masks
     indices = sum(
         layer.positions.nbytes + kernels.pack(layer.positions, layer.shape).nbytes
         for layer in layers
     )
-    packed = indices + trained_bytes(turns["packed"], (layer.values for layer in layers))
-    dense = trained_bytes(turns["masked"], (weight for weight, _ in turns["masked"].masks))
-    total = dense + sum(mask.nbytes for _, mask in turns["masked"].masks)
+    packed = indices + held_bytes(turns["packed"], (layer.values for layer in layers))
+    dense = held_bytes(turns["masked"], (weight for weight, _ in masks))
+    total = dense + sum(mask.nbytes for _, mask in masks)
     sizes = {"packed": packed, "of_these_indices": indices, "masked": total}
     return {**sizes, "ratio": total / packed, "ratio_without_mask": dense / packed}
 
 
-def machine() -> dict[str, Any]:
-    return {
-        "torch": torch.__version__,
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "kernel_build": instruction_set(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
 def show(console: Console, title: str, rows: list[dict[str, Any]]) -> None:
     """Print rows as a table."""
-    table = Table(*(key.replace("_", " ") for key in rows[0]), title=title)
+    keys = [key for key in rows[0] if key != "rounds"]
+    headers = ("S" if key == "sparsity" else key.replace("_", "\n") for key in keys)
+    table = Table(*headers, title=title, box=None, padding=(0, 1, 0, 0))
     for row in rows:
-        cells = (f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row.values())
-        table.add_row(*cells)
-    console.print(table)
+        cells = (row[key] for key in keys)
+        table.add_row(*(f"{cell:.2f}" if isinstance(cell, float) else f"{cell}" for cell in cells))
+    console.print(table, "")
 
 
 def arguments() -> argparse.Namespace:
+    """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rounds", nargs="?", type=int, default=9, help="at least, of each case")
-    parser.add_argument("--json", type=Path, default=Path("bench.json"), help="file to write")
-    parser.add_argument("--padding", choices=("replicate", "zeros"), default="replicate")
-    for option, choices, kind in (
-        ("--what", ("training", "inference"), str),
-        ("--shape", tuple(SHAPES), str),
-        ("--sparsity", SPARSITIES, float),
-        ("--threads", THREADS, int),
-    ):
-        parser.add_argument(option, nargs="+", type=kind, choices=choices, default=choices)
+    parser.add_argument("--json", type=Path, default="bench.json", help="file to write")
+    several = partial(parser.add_argument, nargs="+", help="only these")
+    several("--shape", choices=SHAPES, default=tuple(SHAPES))
+    several("--sparsity", type=float, choices=SPARSITIES, default=SPARSITIES)
+    several("--threads", type=int, default=(1, 2))
     return parser.parse_args()
 
 
 def main() -> None:
     """Measure all cases, print tables and write the JSON file."""
-    args, facts = arguments(), machine()
-    if not kernels.available():
-        sys.exit(f"error: no native kernel to measure: {kernels.why_unavailable()}")
+    args, console = arguments(), Console()
     cases = [
-        Case(what, shape, sparsity, batch, threads)
-        for what, shape, sparsity in product(args.what, args.shape, args.sparsity)
-        for batch, threads in product((SHAPES[shape].batch, 1), args.threads)
+        (what, shape, sparsity, batch, threads)
+        for what, shape, sparsity in product(("training", "inference"), args.shape, args.sparsity)
+        for batch, threads in product((SHAPES[shape][-1], 1), args.threads)
     ]
-    console = Console()
-    rows = []
-    # Refreshed by hand: no thread of the bar's runs during a measurement.
-    with Progress(
-        console=console, auto_refresh=False, transient=True, disable=not console.is_terminal
-    ) as bar:
-        for case in cases:
-            task = bar.task_ids[0] if rows else bar.add_task("measuring", total=len(cases))
-            rows.append(measure(case, args.padding, args.rounds))
-            bar.update(task, advance=1, refresh=True)
-    rates = [
-        kernel_rate(sparsity, threads, args.padding, args.rounds)
-        for sparsity, threads in product(args.sparsity, args.threads)
-    ]
-    held = memory(args.padding)
-    show(console, "networks", rows)
-    show(console, "kernel at HAR's layer, fraction of the matrix product's rate", rates)
-    show(console, "bytes of HAR's sparse layers, S = 0.8", [held])
-    result = {"machine": facts, "rows": rows, "kernel": rates, "memory": held}
+    # Without a thread of the bar's own, which would run during measurements.
+    turns = track(cases, "", console=console, auto_refresh=False, disable=not console.is_terminal)
+    rows = [measure(case, args.rounds) for case in turns]
+    rates = [kernel_rate(*case, args.rounds) for case in product(args.sparsity, args.threads)]
+    held = memory()
+    show(console, f"networks, medians of {args.rounds} rounds or more", rows)
+    show(console, "kernel at HAR's layer, as a fraction of torch.mm's rate", rates)
+    show(console, "bytes of HAR's sparse layers with gradients and Adam, S = 0.8", [held])
+    machine = {
+        "torch": torch.__version__,
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": os.cpu_count(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    result = {"machine": machine, "rows": rows, "kernel": rates, "memory": held}
     with written_whole(args.json) as path:
         path.write_text(json.dumps(result, indent=1) + "\n")
     console.print(f"written to {args.json}")
