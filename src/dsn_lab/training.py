@@ -27,6 +27,7 @@ from dsn_lab.data.load import load_dataset
 from dsn_lab.data.module import TimeSeriesData, default_batch_size
 from dsn_lab.errors import UserError
 from dsn_lab.files import written_whole
+from dsn_lab.kernels import KernelUnavailableError
 from dsn_lab.nn import SparseConv1d
 from dsn_lab.progress import Progress
 from dsn_lab.task import Classification
@@ -207,6 +208,8 @@ def _fit(
 ) -> None:
     try:
         trainer.fit(task, data, ckpt_path=checkpoint, weights_only=True)
+    except KernelUnavailableError as error:
+        raise UserError(f"model.backend=packed: {error}") from error
     except SystemExit:
         if not trainer.interrupted:
             raise

@@ -84,6 +84,27 @@ def test_any_trainer_argument_can_be_given(run: Run, tmp_path: Path) -> None:
         assert [row["step"] for row in csv.DictReader(file)] == ["2", "4", "6", "8", "10", "12"]
 
 
+def test_batchnorm_is_recalibrated_on_the_training_set_unless_told_not_to(
+    run: Run, tmp_path: Path
+) -> None:
+    tested = []
+    for choice in ("true", "false"):
+        command = (*CELL, f"recalibrate={choice}", f"output_dir=out-{choice}")
+        assert run(*command) == 0
+        tested.append(record(tmp_path / f"out-{choice}"))
+    assert tested[0]["train_loss"] == tested[1]["train_loss"]
+    assert tested[0]["test_loss"] != tested[1]["test_loss"]
+    counts = [
+        torch.load(tmp_path / f"out-{choice}" / "model.pt", weights_only=True)["weights"][
+            "features.1.num_batches_tracked"
+        ]
+        for choice in ("true", "false")
+    ]
+    # All 67 series in one batch, against the 12 batches of each epoch.
+    assert counts[0] == 1
+    assert counts[1] % 12 == 0
+
+
 def test_multirun_makes_a_cell_of_every_combination(run: Run, tmp_path: Path) -> None:
     sweep = ("sparsity=0.5,0.9", "seed=0,1", "hydra.sweep.dir=sweep")
     assert run("-m", *CELL, "trainer.max_epochs=1", *sweep) == 0

@@ -1,7 +1,9 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
 from dsn_lab.cost import measure
+from dsn_lab.kernels import KernelUnavailableError, build
 from dsn_lab.nn import DSN
 
 HAR, EEG2, DAILY_SPORT = (9, 128, 6), (64, 256, 2), (45, 125, 19)
@@ -52,6 +54,36 @@ def test_maps_batch_channel_time_to_logits_for_any_length() -> None:
     network = DSN(3, 5, width=4, kernel_size=9)
     for time in (2, 50, 77):
         assert network(torch.randn(2, 3, time)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
+def test_backends_agree_in_logits_and_gradients(channels: int, padding: str) -> None:
+    torch.manual_seed(0)
+    sizes = {"width": 5, "depth": 3, "kernel_size": 9, "sparsity": 0.6, "start": "random"}
+    dense = DSN(channels, 3, **sizes, padding=padding, backend="dense")  # type: ignore[arg-type]
+    packed = DSN(channels, 3, **sizes, padding=padding, backend="packed")  # type: ignore[arg-type]
+    packed.load_state_dict(dense.state_dict())
+    x, y = torch.randn(6, channels, 20), torch.tensor([0, 1, 2, 0, 1, 2])
+    outputs = []
+    for network in (dense, packed):
+        logits = network(x)
+        torch.autograd.backward(F.cross_entropy(logits, y))
+        gradients = [parameter.grad for parameter in network.parameters()]
+        network.eval()
+        outputs.append([logits, *gradients, network(x), *network.buffers()])
+    for expected, actual in zip(*outputs, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_without_a_kernel_auto_is_dense_and_packed_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(build, "_attempt", lambda _: "no C++ compiler found")
+    x = torch.randn(2, 1, 12)
+    assert DSN(1, 2, width=3, kernel_size=9)(x).shape == (2, 2)
+    with pytest.raises(KernelUnavailableError, match="no C"):
+        DSN(1, 2, width=3, kernel_size=9, backend="packed")(x)
 
 
 def test_no_convolution_has_a_bias() -> None:

@@ -72,7 +72,7 @@ class DSN(nn.Module):
                     start=start,
                 ),
                 nn.BatchNorm1d(3 * width),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
             ]
             channels = 3 * width
         self.features = nn.Sequential(*layers)
