@@ -76,6 +76,21 @@ def test_backends_agree_in_logits_and_gradients(channels: int, padding: str) -> 
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_changed_topology_is_packed_anew() -> None:
+    network = DSN(1, 2, width=3, kernel_size=9, sparsity=0.5, backend="packed").eval()
+    other = DSN(1, 2, width=3, kernel_size=9, sparsity=0.5, start="random", backend="dense").eval()
+    x = torch.randn(2, 1, 12)
+    network(x)
+    network.load_state_dict(other.state_dict())
+    torch.testing.assert_close(network(x), other(x), rtol=1e-4, atol=1e-5)
+
+
+def test_lower_precision_is_dense() -> None:
+    network = DSN(3, 2, width=3, kernel_size=9, backend="packed")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network(torch.randn(2, 3, 12)).shape == (2, 2)
+
+
 def test_without_a_kernel_auto_is_dense_and_packed_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from pydantic import PositiveInt, validate_call
 from torch import Tensor, nn
@@ -32,7 +33,8 @@ class DSN(nn.Module):
         padding: ``replicate`` or ``zeros``, see :class:`SparseConv1d`.
         start: first topology, ``tap_first`` or ``random``.
         backend: ``packed`` runs the native kernel, ``dense`` the library's convolution, ``auto``
-            packed if the kernel can be built and anything is sparse. On a GPU all are dense.
+            packed if the kernel can be built and anything is sparse. On a GPU, and in less than
+            32 bits, all are dense.
 
     Raises:
         ValueError: an argument is out of range, or ``groups`` does not divide ``3 * width``.
@@ -90,7 +92,8 @@ class DSN(nn.Module):
         return logits
 
     def _is_packed(self, x: Tensor) -> bool:
-        if x.device.type != "cpu" or self.backend == "dense":
+        plain = x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
+        if x.device.type != "cpu" or self.backend == "dense" or not plain:
             return False
         return self.backend == "packed" or (self.sparse and kernels.available())
 

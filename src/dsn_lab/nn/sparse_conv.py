@@ -74,7 +74,7 @@ class SparseConv1d(nn.Module):
         self.padding = padding
         self.ranking_wanted = False
         self._ranking: tuple[Tensor, ...] | None = None
-        self._packing: tuple[tuple[int, int], kernels.Packed] | None = None
+        self._packing: tuple[Tensor, int, kernels.Packed] | None = None
 
         first_topology = topology.tap_first if start == "tap_first" else topology.uniform
         positions = [
@@ -143,11 +143,11 @@ class SparseConv1d(nn.Module):
 
     def _packed(self) -> kernels.Packed:
         """The topology as the native kernel wants it, packed anew when it has changed."""
-        # Every change in place raises the version; a move makes another tensor.
-        now = (id(self.positions), self.positions._version)
-        if self._packing is None or self._packing[0] != now:
-            self._packing = (now, kernels.pack(self.positions, self.shape))
-        return self._packing[1]
+        # Every change in place raises the version; a move to a device makes another tensor.
+        packing, now = self._packing, self.positions
+        if packing is None or packing[0] is not now or packing[1] != now._version:
+            packing = self._packing = (now, now._version, kernels.pack(now, self.shape))
+        return packing[2]
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
