@@ -7,7 +7,6 @@ from typing import Literal
 
 import pytest
 import torch
-from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 from torch import Tensor
 
 from dsn_lab import kernels
@@ -151,11 +150,26 @@ def test_ascending_positions_need_no_slots_and_indices_stay_small() -> None:
 
 @native
 def test_one_openmp_runtime_is_loaded() -> None:
-    torch.set_num_threads(2)
-    passes("zeros", 128, 16)
-    runtimes = [info["filepath"] for info in threadpool_info() if info["user_api"] == "openmp"]
-    assert len(set(runtimes)) == 1
-    assert build.openmp_runtime() == Path(runtimes[0])
+    # In a process of its own: scikit-learn brings another runtime into this one.
+    code = (
+        "from dsn_lab.kernels import build; from threadpoolctl import threadpool_info; "
+        "build.load(); print(build.openmp_runtime()); "
+        "[print(i['filepath']) for i in threadpool_info() if i['user_api'] == 'openmp']"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    linked, *loaded = done.stdout.split()
+    assert loaded == [linked]
+
+
+@native
+def test_torchs_own_runtime_is_taken_where_others_are_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
+    lines = [f"7f00-7f01 r-xp 0 fe:00 1    {path}" for path in ("/lib/libgomp-1.so.1", own)]
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+    monkeypatch.setattr(Path, "read_text", lambda _: "\n".join(lines))
+    assert build.openmp_runtime() == own
 
 
 @native

@@ -34,14 +34,21 @@ def instruction_set() -> str:
 
 
 def openmp_runtime() -> Path | None:
-    """The OpenMP library that torch has loaded into this process, if it can be found."""
+    """The OpenMP library that torch has loaded into this process, if it can be found.
+
+    Other packages bring their own; torch's lies in its folder, or is the system's.
+    """
     maps = Path("/proc/self/maps")
-    if maps.exists():
-        for line in maps.read_text().splitlines():
-            path = Path(line.split(maxsplit=5)[-1])
-            if path.name.startswith(("libgomp", "libiomp5", "libomp")) and ".so" in path.name:
-                return path
-    return None
+    if not maps.exists():
+        return None
+    paths = {Path(line.split(maxsplit=5)[-1]) for line in maps.read_text().splitlines()}
+    loaded = sorted(
+        path
+        for path in paths
+        if path.name.startswith(("libgomp", "libiomp5", "libomp")) and ".so" in path.name
+    )
+    own = [path for path in loaded if Path(torch.__file__).parent in path.parents]
+    return next(iter(own or loaded), None)
 
 
 def cache_folder() -> Path:
