@@ -102,7 +102,7 @@ def describe(error: ValidationError, prefix: str = "") -> str:
 def method_settings(cfg: Any) -> Settings:
     """All settings that decide a result, of a resolved configuration, without fold and seed."""
     settings = {key: value for key, value in cfg.items() if key not in RUNTIME_KEYS}
-    for key in ("archive_defaults", "hydra", "sparsity", "seed", "fold"):
+    for key in ("archive_defaults", "sparsity", "seed", "fold"):
         settings.pop(key, None)
     settings["dst"] = {key: value for key, value in settings["dst"].items() if key != "seed"}
     settings["model"] = {k: value for k, value in settings["model"].items() if k != "backend"}
