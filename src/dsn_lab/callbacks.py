@@ -23,6 +23,10 @@ class BestWeights(Callback):
     """
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was best so far."""
         self.loss = float("inf")
         self.epoch = -1
         self.weights: dict[str, Tensor] = {}

@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from dsn_lab import config
-from dsn_lab.data import names
+from dsn_lab.data.names import archive_of
 from dsn_lab.errors import UserError
 from dsn_lab.experiment import run
 from dsn_lab.results import flat
@@ -43,7 +43,8 @@ def _run(cfg: DictConfig) -> float:
     choices = hydra_config.runtime.choices
     folder = Path(hydra_config.runtime.output_dir)
     try:
-        record = run(config.checked(cfg), folder, model=choices["model"], dst=choices["dst"])
+        names = {group: choices[group] for group in ("model", "dst", "dsp")}
+        record = run(config.checked(cfg), folder, names)
     except (UserError, OSError) as error:
         if hydra_config.mode == RunMode.MULTIRUN:
             raise  # Hydra goes on with the other cells and raises at the end.
@@ -74,7 +75,7 @@ def _explain_composition(error: ConfigCompositionException) -> str:
         group, name = choice.groups()
         if group == "dataset":
             try:
-                names.archive_of(name)
+                archive_of(name)
             except UserError as unknown:
                 return str(unknown)
         options = re.findall(r"^\t(\w+)$", text, re.MULTILINE)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from typing_extensions import TypedDict
@@ -17,6 +17,10 @@ from dsn_lab.errors import UserError
 # Where and how a cell is computed; everything else is what is computed.
 RUNTIME_KEYS = {"output_dir", "results_dir", "data_dir", "force", "logger", "threads"}
 RUNTIME_TRAINER_KEYS = {"accelerator", "devices", "num_nodes", "enable_progress_bar", "profiler"}
+# What other settings refer to; those count.
+SOURCES_OF_DEFAULTS = {"archive_defaults", "sparse_layers", "penalty_weights", "sparsity"}
+# What dsp=scratch, which prunes nothing itself, takes its shape from.
+PRUNING = "dsn_lab.prune.callback.StructuredPruning"
 
 Settings = dict[str, Any]
 
@@ -30,7 +34,7 @@ class DatasetConfig(_Checked):
 
     name: str
     archive: Literal["UCR", "UEA", "UCI"]
-    scaling: Literal["none", "train"]
+    scaling: Literal["none", "train", "series"]
 
 
 class OptimizerConfig(TypedDict):
@@ -50,13 +54,14 @@ class TrainerConfig(TypedDict):
 class Config(_Checked):
     """A composed configuration with its ranges checked; nested parts are checked by whom they make.
 
-    ``model``, ``dst``, ``optimizer``, ``scheduler`` and ``logger`` name what they make in
+    ``model``, ``dst``, ``dsp``, ``optimizer``, ``scheduler`` and ``logger`` name what they make in
     ``_target_``; ``trainer`` holds arguments of Lightning's Trainer.
     """
 
     dataset: DatasetConfig
     model: Settings
     dst: Settings
+    dsp: Settings
     optimizer: OptimizerConfig
     scheduler: Settings
     trainer: TrainerConfig
@@ -71,7 +76,10 @@ class Config(_Checked):
     output_dir: str
     force: bool
     recalibrate: bool
+    protocol_epochs: PositiveInt
+    penalty_weights: list[float] | None
     archive_defaults: Settings
+    sparse_layers: Settings
 
 
 def checked(cfg: DictConfig) -> Config:
@@ -102,8 +110,9 @@ def describe(error: ValidationError, prefix: str = "") -> str:
 def method_settings(cfg: Any) -> Settings:
     """All settings that decide a result, of a resolved configuration, without fold and seed."""
     settings = {key: value for key, value in cfg.items() if key not in RUNTIME_KEYS}
-    for key in ("archive_defaults", "sparsity", "seed", "fold"):
+    for key in {*SOURCES_OF_DEFAULTS, "seed", "fold"}:
         settings.pop(key, None)
+    settings["dsp"] = {key: value for key, value in settings["dsp"].items() if key != "shape_from"}
     settings["dst"] = {key: value for key, value in settings["dst"].items() if key != "seed"}
     settings["model"] = {k: value for k, value in settings["model"].items() if k != "backend"}
     settings["trainer"] = {
@@ -112,23 +121,37 @@ def method_settings(cfg: Any) -> Settings:
     return settings
 
 
-def _cell(*, _root_: DictConfig) -> str:
-    """The cell's folder: dataset / method and a digest of its settings / fold and seed."""
-    root = {key: _root_._get_node(key) for key in _root_ if key not in {"hydra", *RUNTIME_KEYS}}
-    resolved = OmegaConf.to_container(OmegaConf.create(root), resolve=True)
+def _cell(which: str = "", *, _root_: DictConfig) -> str:
+    """The cell's folder: dataset / method and a digest of its settings / fold and seed.
+
+    With ``which="pruned"`` that of the cell which prunes, of the same settings.
+    """
+    root = OmegaConf.create(
+        {key: _root_._get_node(key) for key in _root_ if key not in {"hydra", *RUNTIME_KEYS}}
+    )
+    if "shape_from" in root.dsp.keys():  # noqa: SIM118, which would resolve it
+        with open_dict(root):
+            del root.dsp["shape_from"]  # names a cell itself
+    resolved = OmegaConf.to_container(root, resolve=True)
     assert isinstance(resolved, dict)
+    choices = dict(HydraConfig.get().runtime.choices)
+    if which == "pruned":
+        choices["dsp"] = "default"
+        resolved["dsp"]["_target_"] = PRUNING
     settings = method_settings(resolved)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-    choices = HydraConfig.get().runtime.choices
-    method = f"{choices['model']}-{choices['dst']}-S{settings['model'].get('sparsity', 0)}"
+    parts = [choices["model"]]
+    parts += [choices["dst"]] if choices["dst"] != "none" else []
+    parts += [f"dsp-{choices['dsp']}"] if choices["dsp"] != "none" else []
+    parts += [f"S{settings['model']['sparsity']}"] if "sparsity" in settings["model"] else []
     return (
-        f"{settings['dataset']['name']}/{method}-{digest}/fold{resolved['fold']}-"
+        f"{settings['dataset']['name']}/{'-'.join(parts)}-{digest}/fold{resolved['fold']}-"
         f"seed{resolved['seed']}"
     )
 
 
 def register() -> None:
-    """Make every dataset a choice of the group ``dataset``, and ``${cell:}`` a resolver."""
+    """Make every dataset a choice of the group ``dataset``; register our resolvers."""
     store = ConfigStore.instance()
     for archive, members in (("UCR", names.UCR), ("UEA", names.UEA), ("UCI", names.UCI)):
         for name in members:
@@ -136,6 +159,7 @@ def register() -> None:
             node = {"name": name, "archive": archive, "scaling": scaling}
             store.store(group="dataset", name=name, node=node, provider="dsn_lab")
     OmegaConf.register_new_resolver("cell", _cell, replace=True)
+    OmegaConf.register_new_resolver("one_third", lambda epochs: max(1, epochs // 3), replace=True)
 
 
 def cell_settings(config: Config) -> Settings:

@@ -39,7 +39,7 @@ def measure(network: nn.Module, in_channels: int, time: int) -> Cost:
     for module in counted:
         module.register_forward_hook(observe)
     network(torch.zeros(1, in_channels, time, device="meta"))
-    held = sum(parameter.numel() for parameter in network.parameters())
+    held = sum(p.numel() for p in network.parameters() if p.requires_grad)
     hidden = sum(dense - active for active, dense in map(_weights, counted))
     return Cost(
         params=held + hidden,

@@ -1,6 +1,7 @@
 """One cell: skip it if it is finished, resume it if it is not, record it when it is."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,14 +13,13 @@ from dsn_lab.errors import UserError
 log = logging.getLogger(__name__)
 
 
-def run(config: Config, folder: Path, *, model: str, dst: str) -> results.Record:
+def run(config: Config, folder: Path, names: Mapping[str, str]) -> results.Record:
     """Train, test and record a cell in ``folder``, or show what is recorded there.
 
     Args:
         config: the cell's checked settings.
         folder: the cell's output folder, which exists.
-        model: name of the model, for the record.
-        dst: name of the sparse training, for the record.
+        names: names of the ``model``, ``dst`` and ``dsp``, for the record.
 
     Raises:
         UserError: the folder holds a run with other settings, another process works in it, or
@@ -39,8 +39,7 @@ def run(config: Config, folder: Path, *, model: str, dst: str) -> results.Record
                 from dsn_lab.training import train_and_test
 
                 measured = train_and_test(config, folder, settings)
-                names = {"dataset": config.dataset.name, "model": model, "dst": dst}
-                record = names | measured | settings
+                record = {"dataset": config.dataset.name, **names} | measured | settings
                 results.write(record, folder)
     except Timeout as error:
         raise UserError(f"{folder}: another process is working on this cell") from error

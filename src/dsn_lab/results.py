@@ -82,7 +82,8 @@ def require_same(stored: Mapping[str, Any], settings: Mapping[str, Any], folder:
 
 def show(record: Record, folder: Path) -> None:
     """Print the record as a table for a person."""
-    table = Table(title=f"{record['dataset']}, {record['model']}, dst={record['dst']}")
+    names = ", ".join(f"{group}={record[group]}" for group in ("model", "dst", "dsp"))
+    table = Table(title=f"{record['dataset']}, {names}")
     table.add_column("measure")
     table.add_column("value", justify="right")
     short = record["epochs"] != record["protocol_epochs"]
@@ -99,6 +100,14 @@ def show(record: Record, folder: Path) -> None:
         "MFLOPs per series": f"{record['flops'] / 1e6:.2f} of {record['flops_dense'] / 1e6:.2f}",
         "training time": f"{record['fit_seconds']:.0f} s",
     }
+    if "compression" in record:
+        rows |= {
+            "test accuracy before pruning": f"{record['accuracy_pretrained']:.4f}",
+            "pruned, not fine-tuned": f"{record['accuracy_pruned']:.4f}",
+            "share of parameters removed": f"{record['compression']:.1%}",
+            "latency of one series": f"{record['latency_pruned_ms']:.2f} ms, before pruning "
+            f"{record['latency_base_ms']:.2f} ms",
+        }
     for name, value in rows.items():
         table.add_row(name, value)
     console = Console()

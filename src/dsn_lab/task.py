@@ -1,15 +1,20 @@
 """Classification as a LightningModule: a network, its loss, its optimizer, its metrics."""
 
+from collections import defaultdict
 from collections.abc import Callable
+from typing import Any
 
+import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from dsn_lab.nn.channels import Prunable
 
 
 class Classification(LightningModule):
@@ -34,7 +39,11 @@ class Classification(LightningModule):
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.train_loss = MeanMetric(nan_strategy="disable")
         self.train_accuracy = MeanMetric(nan_strategy="disable")
+        # Added to the loss; each is called after the network's forward pass, and logged.
+        self.penalties: dict[str, Callable[[], Tensor]] = {}
+        self._penalised: dict[str, list[Tensor]] = defaultdict(list)
         self.test_loss = MeanMetric(nan_strategy="disable")
+        self.test_probabilities: list[Tensor] = []
         self.test_metrics = MetricCollection(
             {
                 "test_accuracy": MulticlassAccuracy(n_classes, average="micro"),
@@ -50,14 +59,38 @@ class Classification(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer, one scheduler stepped at the end of each epoch."""
-        optimizer = self.make_optimizer(self.network.parameters())
-        return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer)}
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        optimizer = self.make_optimizer(trained)
+        # Lightning steps schedulers that wait for a plateau too late for the checkpoint.
+        scheduler = {"scheduler": self.make_scheduler(optimizer), "reduce_on_plateau": False}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}  # type: ignore[typeddict-item]
+
+    def lr_scheduler_step(self, scheduler: LRScheduler, metric: Any) -> None:
+        """Step the scheduler, with the epoch's training loss if it waits for a plateau."""
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(float(self.train_loss.compute()))
+        else:
+            scheduler.step()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the network's shape, which pruning changes, with its weights."""
+        if isinstance(self.network, Prunable):
+            checkpoint["shape"] = self.network.shape
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Give the network the shape that the weights are of."""
+        if isinstance(self.network, Prunable) and checkpoint["shape"] != self.network.shape:
+            self.network = self.network.resized(**checkpoint["shape"])
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Mean cross-entropy of a batch."""
+        """Mean cross-entropy of a batch and the penalties."""
         x, y = batch
         logits = self(x)
         loss = F.cross_entropy(logits, y)
+        for name, penalise in self.penalties.items():
+            penalty = penalise()
+            self._penalised[name].append(penalty.detach())
+            loss = loss + penalty
         self.train_loss.update(loss.detach(), len(y))
         self.train_accuracy.update((logits.detach().argmax(dim=1) == y).float())
         return loss
@@ -66,12 +99,21 @@ class Classification(LightningModule):
         """Begin the epoch's means anew; log the learning rate that it trains with."""
         self.train_loss.reset()
         self.train_accuracy.reset()
+        self._penalised.clear()
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's means over series."""
+        """Log the epoch's means over series, and of the penalties over batches."""
         self.log("train_loss", self.train_loss.compute())
         self.log("train_accuracy", self.train_accuracy.compute())
+        for name, penalties in self._penalised.items():
+            self.log(name, torch.stack(penalties).mean())
+
+    def on_test_epoch_start(self) -> None:
+        """Begin anew: several networks may be tested in turn."""
+        self.test_loss.reset()
+        self.test_metrics.reset()
+        self.test_probabilities = []
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Measure a batch."""
@@ -79,6 +121,7 @@ class Classification(LightningModule):
         logits = self(x)
         self.test_loss.update(F.cross_entropy(logits, y), len(y))
         self.test_metrics.update(logits, y)
+        self.test_probabilities.append(logits.softmax(dim=1).cpu())
 
     def on_test_epoch_end(self) -> None:
         """Log loss and metrics over the whole test set."""

@@ -17,7 +17,6 @@ from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
 from pydantic import ValidationError
-from torch.optim.swa_utils import update_bn
 
 from dsn_lab import cost, results, wandb_logger
 from dsn_lab.analysis import plots
@@ -26,16 +25,17 @@ from dsn_lab.config import Config, Settings, describe
 from dsn_lab.data.load import load_dataset
 from dsn_lab.data.module import TimeSeriesData, default_batch_size
 from dsn_lab.errors import UserError
-from dsn_lab.files import written_whole
+from dsn_lab.evaluate import MODEL, pruned_shape, save_network, test_each
 from dsn_lab.kernels import KernelUnavailableError
 from dsn_lab.nn import SparseConv1d
 from dsn_lab.progress import Progress
+from dsn_lab.prune.callback import StructuredPruning
+from dsn_lab.prune.outcome import outcome
+from dsn_lab.prune.surgery import require_prunable
 from dsn_lab.task import Classification
 
 log = logging.getLogger(__name__)
 
-# What the two papers train for; a result that differs says so.
-PROTOCOL_EPOCHS = 1000
 OUR_TRAINER_KEYS = {"logger", "callbacks", "default_root_dir"}
 
 
@@ -66,7 +66,8 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
     seed_everything(config.seed, verbose=False)
     _, channels, time = dataset.x_train.shape
     n_classes = len(dataset.classes)
-    network = _make(config.model, "model", in_channels=channels, n_classes=n_classes)
+    shape = pruned_shape(Path(config.dsp["shape_from"])) if "shape_from" in config.dsp else {}
+    network = _make(config.model, "model", in_channels=channels, n_classes=n_classes, **shape)
     _require_sensible_kernels(network, time)
     batch_size = config.batch_size or default_batch_size(len(dataset.y_train))
     data = TimeSeriesData(dataset, batch_size, config.seed)
@@ -79,9 +80,10 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
     best, history = BestWeights(), History()
     last = LastState(folder, history, settings)
     logger = _make(config.logger, "logger", folder=folder, settings=settings)
-    dst: Callback = _make(config.dst, "dst")
+    dst: Callback | None = _make(config.dst, "dst")
+    dsp: StructuredPruning | None = _make(config.dsp, "dsp", best=best)
     # In this order: the best weights are those that reached the loss, before any topology update.
-    callbacks = [best, dst, Progress(), history, last]
+    callbacks = [c for c in (best, dst, dsp, Progress(), history, last) if c is not None]
     trainer = _trainer(config.trainer, folder, callbacks, logger)
 
     checkpoint = _checkpoint_to_resume(last.checkpoint, settings)
@@ -99,17 +101,17 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
         raise UserError(
             "the training loss was never a finite number: lower optimizer.lr or check the data"
         )
+    network = task.network
     network.load_state_dict(best.weights)
-    if config.recalibrate:
-        device = next(network.parameters()).device
-        update_bn(data.calibration_batches(), network, device)
-    (tested,) = trainer.test(task, data, verbose=False)
+    stages = {"trained": network} if dsp is None else dsp.stages(require_prunable(network))
+    tested = test_each(trainer, task, data, stages, folder, recalibrate=config.recalibrate)
     history.write_csv(last.metrics)
-    with written_whole(folder / "model.pt") as temporary:
-        weights = network.state_dict()
-        saved = {"model": config.model, "weights": weights, "classes": dataset.classes}
-        torch.save(saved, temporary)
+    *before, final = stages
+    for name in before:
+        save_network(folder / f"{name}.pt", config.model, stages[name], dataset.classes)
+    save_network(folder / MODEL, config.model, stages[final], dataset.classes)
     plots.draw(network, history.rows, folder / "figures")
+    pruned = {} if dsp is None else outcome(dsp, stages, tested, data, folder)
     if logger is not None:
         wandb_logger.finish(logger, folder / "figures")
     best_row = history.rows[best.epoch]
@@ -118,8 +120,9 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
         "seed": config.seed,
         "fold": config.fold,
         "epochs": trainer.current_epoch,
-        "protocol_epochs": PROTOCOL_EPOCHS,
-        **{name: round(value, 6) for name, value in tested.items()},
+        "protocol_epochs": config.protocol_epochs * (4 if dsp else 3) // 3,
+        **tested[final],
+        **pruned,
         "best_epoch": best.epoch,
         "train_loss": best.loss,
         "train_accuracy": best_row["train_accuracy"],

@@ -1,6 +1,6 @@
 """Figures of one run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +26,16 @@ def draw(network: nn.Module, rows: Sequence[dict[str, float]], folder: Path) -> 
         folder: made if it is not there.
     """
     layers = [m for m in network.modules() if isinstance(m, SparseConv1d)]
-    folder.mkdir(exist_ok=True)
     figures = {"learning_curve": learning_curve(rows)}
     if layers:
         figures["receptive_fields"] = receptive_fields([layer.mask for layer in layers])
         figures["active_weights"] = active_weights(layers[0])
+    save(figures, folder)
+
+
+def save(figures: Mapping[str, Figure], folder: Path) -> None:
+    """Write each figure as PNG under its name."""
+    folder.mkdir(exist_ok=True)
     for name, figure in figures.items():
         with written_whole(folder / f"{name}.png") as temporary:
             figure.savefig(temporary, format="png", dpi=150)

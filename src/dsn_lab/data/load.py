@@ -49,8 +49,8 @@ def load_dataset(
         data_dir: the data folder; default ``$DSN_LAB_DATA``, else a per-user cache.
         fold: 0 is the archive's own split; ``fold > 0`` the stratified resample with that seed
             (UCR and UEA only).
-        scaling: ``"none"``, or ``"train"`` to standardise by the overall mean and standard
-            deviation of the training values.
+        scaling: ``"none"``, ``"train"`` to standardise by the overall mean and standard deviation
+            of the training values, or ``"series"`` by those of each channel of each series.
 
     Raises:
         UserError: the name, fold or scaling is unknown, or the data cannot be found, fetched,

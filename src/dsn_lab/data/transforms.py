@@ -10,7 +10,9 @@ The policy, written once; nothing is ever fitted on the test split:
    takes the nearest observed value. A channel without any observation in a series takes the
    channel's mean over the training split (the overall mean if the channel is never observed).
 4. ``scaling="train"`` subtracts the overall mean of the observed training values (all channels
-   together) and divides by their standard deviation, in float64; ``"none"`` keeps the values.
+   together) and divides by their standard deviation, in float64; ``"series"`` does the same with
+   the moments of each channel of each series (a constant one becomes 0); ``"none"`` keeps the
+   values.
 5. Padding is 0 after scaling: the training mean when standardised, plain zero otherwise.
 """
 
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 
 from dsn_lab.errors import UserError
 
-SCALINGS = ("none", "train")
+SCALINGS = ("none", "train", "series")
 _LIMIT = float(np.finfo(np.float32).max)
 
 Floats = NDArray[np.floating[Any]]
@@ -127,7 +129,13 @@ def finish(x: Floats, fitted: Fitted, scaling: str, split: str) -> NDArray[np.fl
     """
     if scaling == "train":
         x = (x - np.float64(fitted.mean)) / np.float64(fitted.std)
-        _check_range(x, split)
+    elif scaling == "series":
+        # Of a constant channel rounding may leave a spread of almost nothing.
+        size = np.nanmax(np.abs(x), axis=2, keepdims=True)
+        spread = np.nanstd(x, axis=2, keepdims=True, dtype=np.float64)
+        x = x - np.nanmean(x, axis=2, keepdims=True, dtype=np.float64)
+        x = x / np.where(spread > 1e-9 * size, spread, 1)
+    _check_range(x, split)
     out = np.array(x, dtype=np.float32, order="C")
     out[np.isnan(out)] = 0
     return out

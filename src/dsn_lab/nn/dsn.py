@@ -1,21 +1,23 @@
 """The dynamic sparse network (Xiao et al., NeurIPS 2022, Fig. 3)."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import PositiveInt, validate_call
+from pydantic import NonNegativeInt, PositiveInt, validate_call
 from torch import Tensor, nn
 
 from dsn_lab import kernels
+from dsn_lab.nn.channels import Axis, Channels, Prunable, branches, norm_axes
 from dsn_lab.nn.sparse_conv import Padding, SparseConv1d, Sparsity, Start
+from dsn_lab.sparse.regions import group_widths
 
 Backend = Literal["auto", "dense", "packed"]
 
 POOLED_STEPS = 50
 
 
-class DSN(nn.Module):
+class DSN(Prunable):
     """``depth`` sparse convolutions with 1x1 convolutions between them, then a pooled classifier.
 
     Maps ``(batch, channel, time)`` to logits ``(batch, n_classes)``. Each sparse convolution has
@@ -32,6 +34,9 @@ class DSN(nn.Module):
         sparsity: share of each exploration region that is not active, in [0, 1).
         padding: ``replicate`` or ``zeros``, see :class:`SparseConv1d`.
         start: first topology, ``tap_first`` or ``random``.
+        widths: output channels of each group of each sparse convolution, instead of those that
+            ``width`` and ``depth`` give (a pruned network's).
+        active: active weights of each group of each sparse convolution, likewise.
         backend: ``packed`` runs the native kernel, ``dense`` the library's convolution, ``auto``
             packed if the kernel can be built and anything is sparse. On a GPU, and in less than
             32 bits, all are dense.
@@ -53,36 +58,81 @@ class DSN(nn.Module):
         padding: Padding = "replicate",
         start: Start = "tap_first",
         backend: Backend = "auto",
+        widths: tuple[tuple[PositiveInt, ...], ...] | None = None,
+        active: tuple[tuple[NonNegativeInt, ...], ...] | None = None,
     ) -> None:
-        super().__init__()
+        widths = widths or (group_widths(3 * width, groups),) * depth
+        super().__init__(
+            in_channels=in_channels,
+            n_classes=n_classes,
+            width=width,
+            depth=depth,
+            kernel_size=kernel_size,
+            groups=groups,
+            sparsity=sparsity,
+            padding=padding,
+            start=start,
+            backend=backend,
+            widths=widths,
+        )
+        if len(widths) != depth or (active and len(active) != depth):
+            raise ValueError(f"widths={widths}, active={active}: must have {depth} layers")
         self.backend = backend
         self.sparse = sparsity > 0
         layers: list[nn.Module] = []
         channels = in_channels
-        for _ in range(depth):
+        for layer, outputs in enumerate(widths):
             if channels > 1:
                 layers.append(nn.Conv1d(channels, width, 1, bias=False))
                 channels = width
             layers += [
                 SparseConv1d(
                     channels,
-                    3 * width,
+                    outputs,
                     kernel_size,
                     groups=groups,
                     sparsity=sparsity,
+                    active=active[layer] if active else None,
                     padding=padding,
                     start=start,
                 ),
-                nn.BatchNorm1d(3 * width),
+                nn.BatchNorm1d(sum(outputs)),
                 nn.ReLU(inplace=True),
             ]
-            channels = 3 * width
+            channels = sum(outputs)
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Sequential(
             nn.AdaptiveAvgPool1d(POOLED_STEPS),
             nn.Conv1d(channels, n_classes, 1, bias=False),
             nn.BatchNorm1d(n_classes),
         )
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """Widths and active weights of the groups."""
+        layers = (module for module in self.features if isinstance(module, SparseConv1d))
+        active = tuple(layer.active for layer in layers)
+        return {"widths": self.arguments["widths"], "active": active}
+
+    def channels(self) -> Channels:
+        """Each sparse convolution feeds the next 1x1 convolution, the last one the classifier."""
+        axes: dict[str, tuple[Axis | None, ...]] = {}
+        sparse: dict[str, tuple[Axis | None, Axis | None]] = {}
+        feature_maps = []
+        made: Axis | None = None
+        for name, module in self.features.named_children():
+            prefix = f"features.{name}"
+            if isinstance(module, SparseConv1d):
+                made = branches(len(sparse), module.active)
+                sparse[prefix] = (made, None)
+            elif isinstance(module, nn.Conv1d):
+                axes[f"{prefix}.weight"] = (None, made)
+            elif isinstance(module, nn.ReLU):
+                feature_maps.append(prefix)
+            elif made is not None:
+                axes |= norm_axes(prefix, made)
+        axes["classifier.1.weight"] = (None, made)
+        return Channels(tuple(feature_maps), axes, sparse)
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify a batch of series ``(batch, channel, time)``; returns logits."""

@@ -1,16 +1,18 @@
 """A 1-D convolution whose parameters are its active weights only."""
 
+from itertools import accumulate
 from math import sqrt
+from operator import gt
 from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveInt, validate_call
+from pydantic import Field, NonNegativeInt, PositiveInt, validate_call
 from torch import Tensor, nn
 
 from dsn_lab import kernels
 from dsn_lab.sparse import topology
-from dsn_lab.sparse.regions import active_counts, region_sizes, region_taps
+from dsn_lab.sparse.regions import active_counts, group_widths, region_taps
 
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
 Padding = Literal["replicate", "zeros"]
@@ -30,15 +32,17 @@ class SparseConv1d(nn.Module):
 
     Args:
         in_channels: channels of the input.
-        out_channels: channels of the output, a multiple of ``groups``.
+        out_channels: channels of the output, a multiple of ``groups``; or those of each group.
         kernel_size: taps of the largest region.
         groups: number of kernel groups (each sees all inputs).
         sparsity: share of each region that is not active, in [0, 1).
+        active: active weights of each group, instead of those that the sparsity leaves.
         padding: ``replicate`` the last value on the right, or ``zeros`` on both sides.
         start: first topology; ``tap_first`` fills low taps first, ``random`` is uniform.
 
     Raises:
-        ValueError: an argument is out of range, or ``groups`` does not divide ``out_channels``.
+        ValueError: an argument is out of range, ``groups`` does not divide ``out_channels``, or
+            there are not ``groups`` numbers where there must be.
     """
 
     values: nn.Parameter
@@ -48,29 +52,28 @@ class SparseConv1d(nn.Module):
     def __init__(
         self,
         in_channels: PositiveInt,
-        out_channels: PositiveInt,
+        out_channels: PositiveInt | tuple[PositiveInt, ...],
         kernel_size: PositiveInt,
         *,
         groups: PositiveInt = 1,
         sparsity: Sparsity = 0.0,
+        active: tuple[NonNegativeInt, ...] | None = None,
         padding: Padding = "replicate",
         start: Start = "tap_first",
     ) -> None:
         super().__init__()
-        self.shape = (out_channels, in_channels, kernel_size)
+        widths = group_widths(out_channels, groups)
+        self.shape = (sum(widths), in_channels, kernel_size)
         self.taps = region_taps(kernel_size, groups)
-        self.region_sizes = region_sizes(in_channels, out_channels, kernel_size, groups)
-        self.active = active_counts(self.region_sizes, sparsity)
-        self.kernels_per_group = out_channels // groups * in_channels
+        first_kernels = accumulate(widths, initial=0)
         self.regions = tuple(
-            topology.Region(
-                group * self.kernels_per_group * kernel_size,
-                self.kernels_per_group,
-                kernel_size,
-                taps,
-            )
-            for group, taps in enumerate(self.taps)
+            topology.Region(first * in_channels * kernel_size, width * in_channels, kernel_size, taps)
+            for first, width, taps in zip(first_kernels, widths, self.taps, strict=False)
         )
+        self.region_sizes = tuple(region.size for region in self.regions)
+        self.active = active or active_counts(self.region_sizes, sparsity)
+        if len(self.active) != groups or any(map(gt, self.active, self.region_sizes)):
+            raise ValueError(f"active={active}: must be {groups} counts, at most {self.region_sizes}")
         self.padding = padding
         self.ranking_wanted = False
         self._ranking: tuple[Tensor, ...] | None = None

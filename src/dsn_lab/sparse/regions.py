@@ -14,17 +14,22 @@ def region_taps(kernel_size: int, groups: int) -> tuple[int, ...]:
     return tuple(i * (kernel_size // groups) for i in range(1, groups + 1))
 
 
-def region_sizes(
-    in_channels: int, out_channels: int, kernel_size: int, groups: int
-) -> tuple[int, ...]:
-    """Positions in each group's exploration region: in_channels * out_channels/N * taps."""
+def group_widths(out_channels: int | tuple[int, ...], groups: int) -> tuple[int, ...]:
+    """Output channels of each group: as given, or equally many.
+
+    >>> group_widths(6, 3)
+    (2, 2, 2)
+    """
+    if isinstance(out_channels, tuple):
+        if len(out_channels) != groups:
+            raise ValueError(f"out_channels={out_channels}: must be a number for each of {groups=}")
+        return out_channels
     if out_channels % groups:
         raise ValueError(
             f"groups={groups}: does not divide the {out_channels} output channels of a sparse "
             "layer (3 x width in DSN)"
         )
-    kernels = in_channels * (out_channels // groups)
-    return tuple(kernels * taps for taps in region_taps(kernel_size, groups))
+    return (out_channels // groups,) * groups
 
 
 def active_counts(sizes: tuple[int, ...], sparsity: float) -> tuple[int, ...]:

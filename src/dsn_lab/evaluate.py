@@ -1,0 +1,94 @@
+"""The final test of one or several networks, and the files that keep them."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Trainer
+from numpy.typing import NDArray
+from torch import nn
+from torch.optim.swa_utils import update_bn
+
+from dsn_lab.data.module import TimeSeriesData
+from dsn_lab.errors import UserError
+from dsn_lab.files import written_whole
+from dsn_lab.nn.channels import Prunable
+from dsn_lab.task import Classification
+
+MODEL = "model.pt"
+PREDICTIONS = "predictions.npz"
+
+Measures = dict[str, float]
+
+
+def test_each(
+    trainer: Trainer,
+    task: Classification,
+    data: TimeSeriesData,
+    networks: Mapping[str, nn.Module],
+    folder: Path,
+    *,
+    recalibrate: bool,
+) -> dict[str, Measures]:
+    """Test each network once; the last one stays in the task.
+
+    Writes ``predictions.npz``: ``labels`` ``(n,)`` and for each name the probabilities
+    ``(n, n_classes)`` of the test series.
+
+    Args:
+        trainer: has trained the task.
+        task: measures; what it logs is returned.
+        data: training set for recalibration, test set.
+        networks: by name.
+        folder: the run's output folder.
+        recalibrate: estimate BatchNorm's statistics anew first, on the training set.
+    """
+    measured, probabilities = {}, {}
+    for name, network in networks.items():
+        task.network = network.to(task.device)
+        if recalibrate:
+            update_bn(data.calibration_batches(), network, task.device)
+        (logged,) = trainer.test(task, data, verbose=False)
+        measured[name] = {key: round(value, 6) for key, value in logged.items()}
+        probabilities[name] = torch.cat(task.test_probabilities).numpy()
+    _write_predictions(folder, data.dataset.y_test, probabilities)
+    return measured
+
+
+def _write_predictions(
+    folder: Path, labels: NDArray[np.int64], probabilities: Mapping[str, NDArray[np.float32]]
+) -> None:
+    with written_whole(folder / PREDICTIONS) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, labels=labels, **probabilities)
+
+
+def save_network(
+    path: Path, settings: Mapping[str, Any], network: nn.Module, classes: tuple[str, ...]
+) -> None:
+    """Write model settings (a pruned network's shape among them), weights and class names."""
+    shape = network.shape if isinstance(network, Prunable) else {}
+    saved = {"model": {**settings, **shape}, "weights": network.state_dict(), "classes": classes}
+    with written_whole(path) as temporary:
+        torch.save(saved, temporary)
+
+
+def pruned_shape(folder: Path) -> dict[str, Any]:
+    """The shape of the network that a finished run has left in its folder.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    path = folder / MODEL
+    try:
+        model = torch.load(path, weights_only=True)["model"]
+        return {name: model[name] for name in ("widths", "active") if name in model}
+    except FileNotFoundError as error:
+        raise UserError(
+            f"dsp=scratch: there is no pruned network in {folder}; run the same command with "
+            "dsp=default first, or name the folder of such a run by dsp.shape_from"
+        ) from error
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path} is damaged; run its cell anew with force=true") from error

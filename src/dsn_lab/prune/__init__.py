@@ -1,0 +1,1 @@
+"""Dynamic structured pruning (DSP): penalise activations, find idle filters, remove them."""

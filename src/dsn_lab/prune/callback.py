@@ -1,0 +1,153 @@
+"""Dynamic structured pruning as a Lightning Callback: penalise, analyse, remove, fine-tune."""
+
+import logging
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from pydantic import Field, NonNegativeFloat, PositiveInt, validate_call
+from torch import Tensor
+from torch.optim.swa_utils import update_bn
+
+from dsn_lab.callbacks import BestWeights
+from dsn_lab.data.module import TimeSeriesData
+from dsn_lab.errors import UserError
+from dsn_lab.nn.channels import Prunable
+from dsn_lab.prune.activity import activity, kept_filters, threshold
+from dsn_lab.prune.penalty import FeatureMaps, Reduction, instance_l21
+from dsn_lab.prune.surgery import prune, require_prunable
+from dsn_lab.task import Classification
+
+log = logging.getLogger(__name__)
+
+Stage = dict[str, Any]
+"""A network as what makes it: ``shape`` and ``weights``."""
+
+
+class StructuredPruning(Callback):
+    """Train with a penalty on activations, remove the idle filters, then fine-tune without it.
+
+    The trainer's ``max_epochs`` are those of the penalised phase; ``finetune_epochs`` are added.
+    In between, with the weights of lowest training loss, the largest activity of each filter over
+    the training set decides which are removed; optimizer and scheduler begin anew.
+
+    Logs the penalty of each layer, and ``finetuning``: 0 or 1.
+
+    Args:
+        best: keeps the best weights of the phase; must come before this callback.
+        penalty: lambda, the factor of the instance-wise sparsity loss.
+        layer_weights: factor of each layer's; 1 by default.
+        reduction: ``sum`` over the batch (the authors' scale) or ``mean``.
+        tau: filters whose largest activity is at most this share of their layer's largest go, in
+            (0, 1); or ``auto``, see :func:`dsn_lab.prune.activity.threshold`.
+        finetune_epochs: epochs of the second phase.
+        recalibrate: estimate BatchNorm's statistics anew before the analysis, as before the test.
+    """
+
+    @validate_call(config={"arbitrary_types_allowed": True})
+    def __init__(
+        self,
+        best: BestWeights,
+        penalty: NonNegativeFloat = 2e-5,
+        layer_weights: list[NonNegativeFloat] | None = None,
+        reduction: Reduction = "sum",
+        tau: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] = 0.01,
+        finetune_epochs: PositiveInt = 500,
+        recalibrate: bool = False,
+    ) -> None:
+        self.best = best
+        self.penalty, self.layer_weights, self.reduction = penalty, layer_weights, reduction
+        self.tau, self.finetune_epochs, self.recalibrate = tau, finetune_epochs, recalibrate
+        self.scores: list[Tensor] = []
+        self.cuts: list[float] = []
+        self.pretrained: Stage = {}
+        self.pruned: Stage = {}
+        self._maps: FeatureMaps | None = None
+        self._penalised_epochs = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Check the network, and make room for the second phase."""
+        if stage != "fit":
+            return
+        assert isinstance(pl_module, Classification)
+        network = require_prunable(pl_module.network)
+        layers = len(network.widths)
+        if self.layer_weights is None:
+            self.layer_weights = [1.0] * layers
+        if len(self.layer_weights) != layers:
+            raise UserError(
+                f"dsp.layer_weights={self.layer_weights}: must be {layers} numbers, one a layer"
+            )
+        assert trainer.max_epochs is not None
+        self._penalised_epochs = trainer.max_epochs
+        trainer.fit_loop.max_epochs = trainer.max_epochs + self.finetune_epochs
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Register the penalties, unless a resumed run is past them."""
+        assert isinstance(pl_module, Classification)
+        if trainer.current_epoch < self._penalised_epochs:
+            self._maps = FeatureMaps(require_prunable(pl_module.network))
+            pl_module.penalties = {
+                f"penalty/layer{layer + 1}": self._penalty_of(self._maps, layer, weight)
+                for layer, weight in enumerate(self.layer_weights or [])
+            }
+
+    def _penalty_of(self, maps: FeatureMaps, layer: int, weight: float) -> Callable[[], Tensor]:
+        def penalise() -> Tensor:
+            return self.penalty * weight * instance_l21(maps.latest[layer], self.reduction)
+
+        return penalise
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the phase."""
+        pl_module.log("finetuning", float(trainer.current_epoch >= self._penalised_epochs))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """After the penalised phase, analyse and prune."""
+        if trainer.current_epoch + 1 != self._penalised_epochs or not self.best.weights:
+            return
+        assert isinstance(pl_module, Classification)
+        network = require_prunable(pl_module.network)
+        pl_module.penalties = {}
+        if self._maps is not None:
+            self._maps.remove()
+        network.load_state_dict(self.best.weights)
+        data: TimeSeriesData = trainer.datamodule  # type: ignore[attr-defined]
+        if self.recalibrate:
+            update_bn(data.calibration_batches(), network, pl_module.device)
+        self.scores = activity(network, data.calibration_batches())
+        self.cuts = [threshold(layer, self.tau) for layer in self.scores]
+        pruned = prune(network, kept_filters(self.scores, self.cuts, network))
+        self.pretrained, self.pruned = _stage(network), _stage(pruned)
+        pl_module.network = pruned
+        self.best.reset()
+        trainer.strategy.setup_optimizers(trainer)
+        log.info(
+            "pruned from %s to %s filters; fine-tuning for %d epochs",
+            *(sum(map(sum, each.widths)) for each in (network, pruned)),
+            self.finetune_epochs,
+        )
+
+    def stages(self, network: Prunable) -> dict[str, Prunable]:
+        """The network before pruning, right after it, and (as given) after fine-tuning."""
+        stages = {}
+        for name, stage in (("pretrained", self.pretrained), ("pruned", self.pruned)):
+            stages[name] = network.resized(**stage["shape"])
+            stages[name].load_state_dict(stage["weights"])
+        return stages | {"finetuned": network}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the analysis found and both networks around the surgery."""
+        names = ("scores", "cuts", "pretrained", "pruned")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Undo :meth:`state_dict`."""
+        for name, value in state_dict.items():
+            setattr(self, name, value)
+
+
+def _stage(network: Prunable) -> Stage:
+    weights = {name: tensor.cpu().clone() for name, tensor in network.state_dict().items()}
+    return {"shape": network.shape, "weights": weights}

@@ -1,0 +1,119 @@
+"""What pruning has done to a network: counted, measured and drawn."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dsn_lab import cost
+from dsn_lab.analysis import plots
+from dsn_lab.analysis.pruning_plots import accuracy_against_flops, redundancy, sorted_activity
+from dsn_lab.data.module import TimeSeriesData
+from dsn_lab.files import written_whole
+from dsn_lab.nn.channels import Prunable
+from dsn_lab.prune.callback import StructuredPruning
+from dsn_lab.prune.penalty import FeatureMaps
+
+TURNS = 50
+Record = dict[str, Any]
+
+
+def outcome(
+    dsp: StructuredPruning,
+    stages: Mapping[str, Prunable],
+    tested: Mapping[str, Mapping[str, float]],
+    data: TimeSeriesData,
+    folder: Path,
+) -> Record:
+    """Record what pruning removed and cost; write ``activity.json`` and the figures.
+
+    Args:
+        dsp: has run.
+        stages: the networks ``pretrained``, ``pruned`` and ``finetuned``, whose files are written.
+        tested: what the test measured of each.
+        data: of which the training set is looked at.
+        folder: the run's output folder.
+    """
+    base, pruned = stages["pretrained"], stages["finetuned"]
+    series = torch.from_numpy(data.dataset.x_train)
+    _, channels, time = series.shape
+    costs = {name: cost.measure(network, channels, time) for name, network in stages.items()}
+    params_base = costs["pretrained"].params_active
+    params_pruned = costs["finetuned"].params_active
+    removed = [sum(a) - sum(b) for a, b in zip(base.widths, pruned.widths, strict=True)]
+    accuracies = {name: measures["test_accuracy"] for name, measures in tested.items()}
+    latency_base, latency_pruned = latencies(base, pruned, series[:1])
+    _write_activity(dsp, pruned, folder / "activity.json")
+    sample = next(iter(data.calibration_batches()))[0]
+    figures = {
+        "activity": sorted_activity(dsp.scores, dsp.cuts),
+        "accuracy_flops": accuracy_against_flops(
+            {name: (costs[name].flops, accuracies[name]) for name in stages}
+        ),
+        "redundancy": redundancy(
+            correlations(base, sample), correlations(stages["finetuned"], sample)
+        ),
+    }
+    plots.save(figures, folder / "figures")
+    return {
+        **{f"accuracy_{name}": accuracy for name, accuracy in accuracies.items()},
+        "params_base": params_base,
+        "params_pruned": params_pruned,
+        "flops_base": costs["pretrained"].flops,
+        "flops_pruned": costs["finetuned"].flops,
+        "compression": round(1 - params_pruned / params_base, 6),
+        **{f"filters_removed.layer{layer}": n for layer, n in enumerate(removed, start=1)},
+        "latency_base_ms": latency_base,
+        "latency_pruned_ms": latency_pruned,
+        "file_bytes_base": (folder / "pretrained.pt").stat().st_size,
+        "file_bytes_pruned": (folder / "model.pt").stat().st_size,
+    }
+
+
+@torch.inference_mode()
+def latencies(base: Prunable, pruned: Prunable, series: Tensor) -> tuple[float, float]:
+    """Milliseconds that each network takes for ``series`` ``(1, channel, time)``, in eval mode.
+
+    Medians of runs in turn, with the process's threads, on the networks' device.
+    """
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(TURNS):
+        for network, times in zip((base, pruned), seconds, strict=True):
+            network.eval()
+            x = series.to(next(network.parameters()).device)
+            started = perf_counter()
+            network(x).cpu()
+            times.append(perf_counter() - started)
+    first, second = (round(median(times) * 1e3, 4) for times in seconds)
+    return first, second
+
+
+@torch.no_grad()
+def correlations(network: Prunable, series: Tensor) -> list[Tensor]:
+    """Pearson correlation between the feature maps of each layer's filters, over series and time.
+
+    Filters that are constant have correlation 0 with all others.
+
+    Returns:
+        For each layer ``(filters, filters)``.
+    """
+    maps = FeatureMaps(network.eval())
+    network(series.to(next(network.parameters()).device))
+    maps.remove()
+    flat = (each.transpose(0, 1).flatten(1).cpu() for each in maps.latest)
+    # A filter that is constant has no correlation, whatever numpy would call it.
+    return [torch.corrcoef(rows).reshape(len(rows), -1).nan_to_num(0.0) for rows in flat]
+
+
+def _write_activity(dsp: StructuredPruning, pruned: Prunable, path: Path) -> None:
+    layers = [
+        {"activity": scores.tolist(), "cut": cut, "kept": sum(widths)}
+        for scores, cut, widths in zip(dsp.scores, dsp.cuts, pruned.widths, strict=True)
+    ]
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps({"tau": dsp.tau, "layers": layers}) + "\n")

@@ -1,0 +1,98 @@
+"""Remove filters physically: a smaller ordinary network that computes the same."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dsn_lab.errors import UserError
+from dsn_lab.nn.channels import Axis, Prunable
+from dsn_lab.nn.sparse_conv import SparseConv1d
+
+Kept = Sequence[Sequence[Tensor]]
+"""Of each branch of each layer, the indices of the filters that stay, ascending."""
+
+
+def require_prunable(network: nn.Module) -> Prunable:
+    """Refuse a network that does not describe its channels."""
+    if isinstance(network, Prunable):
+        return network
+    raise UserError(
+        f"model={type(network).__name__}: filters can be removed from a network that describes "
+        "its channels only; inherit from dsn_lab.nn.channels.Prunable, or use dsp=none"
+    )
+
+
+def prune(network: Prunable, kept: Kept) -> Prunable:
+    """Make a network that has the ``kept`` filters of ``network`` only, with their weights.
+
+    What is computed is the same as with the other filters' feature maps set to 0, in eval mode.
+
+    Args:
+        network: describes its channels.
+        kept: for each layer and branch, which filters stay; at least one.
+
+    Raises:
+        UserError: a branch would lose every filter.
+    """
+    for layer, branches in enumerate(kept, start=1):
+        for branch, filters in enumerate(branches, start=1):
+            if len(filters) == 0:
+                raise UserError(
+                    f"layer {layer}, branch {branch} would lose every filter: at least one stays"
+                )
+    channels = network.channels()
+    weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+    for name, axes in channels.axes.items():
+        for dim, axis in enumerate(axes):
+            if axis is not None:
+                selected = _indices(axis, network, kept)
+                weights[name] = weights[name].index_select(dim, selected)
+    shape: dict[str, object] = {
+        "widths": tuple(tuple(len(filters) for filters in branches) for branches in kept)
+    }
+    for name, (outputs, inputs) in channels.sparse.items():
+        layer_kept = (
+            None if axis is None else _indices(axis, network, kept) for axis in (outputs, inputs)
+        )
+        module = network.get_submodule(name)
+        assert isinstance(module, SparseConv1d)
+        positions, stay, active = _select_active(module, *layer_kept)
+        weights[f"{name}.positions"] = positions
+        weights[f"{name}.values"] = weights[f"{name}.values"][stay]
+        shape["active"] = (*shape.get("active", ()), active)  # type: ignore[misc]
+    device = next(network.parameters()).device
+    pruned = network.resized(**shape)
+    pruned.load_state_dict(weights)
+    return pruned.to(device).train(network.training)
+
+
+def _indices(axis: Axis, network: Prunable, kept: Kept) -> Tensor:
+    """Which channels stay along an axis."""
+    parts, first = [], 0
+    for run in axis:
+        if isinstance(run, int):
+            stay, width = torch.arange(run), run
+        else:
+            layer, branch = run
+            stay, width = kept[layer][branch], network.widths[layer][branch]
+        parts.append(first + stay)
+        first += width
+    return torch.cat(parts)
+
+
+def _select_active(
+    conv: SparseConv1d, outputs: Tensor | None, inputs: Tensor | None
+) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+    """New positions of the active weights that stay, which these are, and each group's count."""
+    out_channels, in_channels, kernel_size = conv.shape
+    outputs = torch.arange(out_channels) if outputs is None else outputs
+    inputs = torch.arange(in_channels) if inputs is None else inputs
+    place = torch.full((out_channels, in_channels), -1)
+    place[outputs[:, None], inputs] = torch.arange(len(outputs) * len(inputs)).view(len(outputs), -1)
+    positions = conv.positions.cpu().long()
+    kernel = place.flatten()[positions // kernel_size]
+    stay = kernel >= 0
+    active = tuple(int(group.sum()) for group in stay.split(conv.active))
+    moved = kernel[stay] * kernel_size + positions[stay] % kernel_size
+    return moved.to(conv.positions.dtype), stay, active
