@@ -62,8 +62,13 @@ class Classification(LightningModule):
         trained = [p for p in self.network.parameters() if p.requires_grad]
         optimizer = self.make_optimizer(trained)
         # Lightning steps schedulers that wait for a plateau too late for the checkpoint.
-        scheduler = {"scheduler": self.make_scheduler(optimizer), "reduce_on_plateau": False}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}  # type: ignore[typeddict-item]
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {
+                "scheduler": self.make_scheduler(optimizer),
+                "reduce_on_plateau": False,
+            },
+        }
 
     def lr_scheduler_step(self, scheduler: LRScheduler, metric: Any) -> None:
         """Step the scheduler, with the epoch's training loss if it waits for a plateau."""

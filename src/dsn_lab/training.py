@@ -31,7 +31,6 @@ from dsn_lab.nn import SparseConv1d
 from dsn_lab.progress import Progress
 from dsn_lab.prune.callback import StructuredPruning
 from dsn_lab.prune.outcome import outcome
-from dsn_lab.prune.surgery import require_prunable
 from dsn_lab.task import Classification
 
 log = logging.getLogger(__name__)
@@ -103,7 +102,7 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
         )
     network = task.network
     network.load_state_dict(best.weights)
-    stages = {"trained": network} if dsp is None else dsp.stages(require_prunable(network))
+    stages: dict[str, Any] = {"trained": network} if dsp is None else dsp.stages(network)
     tested = test_each(trainer, task, data, stages, folder, recalibrate=config.recalibrate)
     history.write_csv(last.metrics)
     *before, final = stages

@@ -1,6 +1,7 @@
 import pytest
 
-from dsn_lab.sparse.regions import active_counts, region_sizes, region_taps
+from dsn_lab.nn import SparseConv1d
+from dsn_lab.sparse.regions import active_counts, group_widths, region_taps
 
 
 def test_group_i_of_n_uses_the_first_i_nths_of_the_taps() -> None:
@@ -10,8 +11,10 @@ def test_group_i_of_n_uses_the_first_i_nths_of_the_taps() -> None:
 
 
 def test_region_sizes_and_active_counts_of_a_paper_layer() -> None:
-    sizes = region_sizes(47, 141, 39, 3)
-    assert sizes == (28717, 57434, 86151)
+    conv = SparseConv1d(47, 141, 39, groups=3, sparsity=0.8)
+    sizes = (28717, 57434, 86151)
+    assert conv.region_sizes == sizes
+    assert conv.active == (5743, 11486, 17230)
     assert active_counts(sizes, 0.8) == (5743, 11486, 17230)
 
 
@@ -24,7 +27,7 @@ def test_active_counts_read_the_sparsity_as_the_decimal_it_is_written_as() -> No
 @pytest.mark.parametrize("groups", [2, 4, 5])
 def test_groups_that_do_not_divide_are_refused(groups: int) -> None:
     with pytest.raises(ValueError, match=f"groups={groups}: does not divide the 141"):
-        region_sizes(47, 141, 39, groups)
+        group_widths(141, groups)
 
 
 def test_more_groups_than_taps_are_refused() -> None:

@@ -80,12 +80,14 @@ def active_weights(layer: SparseConv1d) -> Figure:
     groups = len(layer.taps)
     figure = Figure(figsize=(2.8 * groups + 0.8, 4.2), layout="constrained")
     all_axes = figure.subplots(1, groups, squeeze=False)[0]
-    kernels = layer.weight.detach().cpu().abs().view(groups, -1, layer.shape[-1])
-    masks = layer.mask.cpu().view(groups, -1, layer.shape[-1])
+    counts = [region.kernels for region in layer.regions]
+    taps = layer.shape[-1]
+    kernels = torch.split(layer.weight.detach().cpu().abs().view(-1, taps), counts)
+    masks = torch.split(layer.mask.cpu().view(-1, taps), counts)
     for group, axes in enumerate(all_axes):
-        shown = kernels[group, :SHOWN_KERNELS]
+        shown = kernels[group][:SHOWN_KERNELS]
         shown = shown / shown.amax(dim=1, keepdim=True).clamp_min(1e-12)
-        values = shown.masked_fill(~masks[group, :SHOWN_KERNELS], float("nan")).numpy()
+        values = shown.masked_fill(~masks[group][:SHOWN_KERNELS], float("nan")).numpy()
         image = axes.imshow(
             values, aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest"
         )

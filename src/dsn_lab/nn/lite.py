@@ -67,8 +67,8 @@ class Depthwise(nn.Conv1d):
         batch, channels, time = x.shape
         (dilation,), (taps,) = self.dilation, self.kernel_size
         room = dilation * (taps - 1)
-        filled = -(time + room) % dilation
-        folded = F.pad(x, (room // 2, room - room // 2 + filled)).view(batch, channels, -1, dilation)
+        after = room - room // 2 - (time + room) % -dilation
+        folded = F.pad(x, (room // 2, after)).view(batch, channels, -1, dilation)
         folded = folded.contiguous(memory_format=torch.channels_last)
         filtered = F.conv2d(folded, self.weight.unsqueeze(-1), groups=channels)
         return filtered.reshape(batch, channels, -1)[..., :time]
@@ -130,7 +130,7 @@ class LITE(Prunable):
     def channels(self) -> Channels:
         """Each layer feeds the next one's depthwise filters, and these its pointwise ones."""
         univariate = self.arguments["in_channels"] == 1
-        frozen = self.layer1[0].num_features - sum(self.widths[0])
+        frozen = len(self.frozen.convolutions) * int(self.arguments["in_channels"])
         first: Axis = (*branches(0, self.widths[0]), frozen)
         makes = "weight" if univariate else "1.weight"
         axes: dict[str, tuple[Axis | None, ...]] = {

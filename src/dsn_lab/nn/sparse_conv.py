@@ -65,15 +65,19 @@ class SparseConv1d(nn.Module):
         widths = group_widths(out_channels, groups)
         self.shape = (sum(widths), in_channels, kernel_size)
         self.taps = region_taps(kernel_size, groups)
-        first_kernels = accumulate(widths, initial=0)
+        counts = [width * in_channels for width in widths]
         self.regions = tuple(
-            topology.Region(first * in_channels * kernel_size, width * in_channels, kernel_size, taps)
-            for first, width, taps in zip(first_kernels, widths, self.taps, strict=False)
+            topology.Region(first * kernel_size, count, kernel_size, taps)
+            for first, count, taps in zip(
+                accumulate(counts, initial=0), counts, self.taps, strict=False
+            )
         )
         self.region_sizes = tuple(region.size for region in self.regions)
         self.active = active or active_counts(self.region_sizes, sparsity)
         if len(self.active) != groups or any(map(gt, self.active, self.region_sizes)):
-            raise ValueError(f"active={active}: must be {groups} counts, at most {self.region_sizes}")
+            raise ValueError(
+                f"active={active}: must be {groups} counts, at most {self.region_sizes}"
+            )
         self.padding = padding
         self.ranking_wanted = False
         self._ranking: tuple[Tensor, ...] | None = None

@@ -68,7 +68,7 @@ def kept_filters(
     kept = []
     for layer_scores, cut, widths in zip(scores, cuts, network.widths, strict=True):
         branches = []
-        for branch in layer_scores.split(list(widths)):
+        for branch in torch.split(layer_scores, list(widths)):
             above = (branch > cut).nonzero().flatten()
             branches.append(above if len(above) else branch.argmax().view(1))
         kept.append(branches)

@@ -4,10 +4,9 @@ import logging
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from pydantic import Field, NonNegativeFloat, PositiveInt, validate_call
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from dsn_lab.callbacks import BestWeights
@@ -129,9 +128,9 @@ class StructuredPruning(Callback):
             self.finetune_epochs,
         )
 
-    def stages(self, network: Prunable) -> dict[str, Prunable]:
+    def stages(self, finetuned: nn.Module) -> dict[str, Prunable]:
         """The network before pruning, right after it, and (as given) after fine-tuning."""
-        stages = {}
+        network, stages = require_prunable(finetuned), {}
         for name, stage in (("pretrained", self.pretrained), ("pruned", self.pruned)):
             stages[name] = network.resized(**stage["shape"])
             stages[name].load_state_dict(stage["weights"])

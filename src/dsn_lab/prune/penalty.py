@@ -18,7 +18,7 @@ def instance_l21(feature_map: Tensor, reduction: Reduction) -> Tensor:
         feature_map: ``(batch, channel, time)``.
         reduction: ``sum`` over the batch, as the authors do, or ``mean``.
     """
-    norms = torch.linalg.vector_norm(feature_map, dim=-1).sum(dim=-1)
+    norms: Tensor = torch.linalg.vector_norm(feature_map, dim=-1).sum(dim=-1)
     return norms.sum() if reduction == "sum" else norms.mean()
 
 

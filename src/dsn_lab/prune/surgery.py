@@ -88,11 +88,13 @@ def _select_active(
     out_channels, in_channels, kernel_size = conv.shape
     outputs = torch.arange(out_channels) if outputs is None else outputs
     inputs = torch.arange(in_channels) if inputs is None else inputs
+    # Where each kernel goes.
     place = torch.full((out_channels, in_channels), -1)
-    place[outputs[:, None], inputs] = torch.arange(len(outputs) * len(inputs)).view(len(outputs), -1)
+    n_kernels = len(outputs) * len(inputs)
+    place[outputs[:, None], inputs] = torch.arange(n_kernels).view(len(outputs), -1)
     positions = conv.positions.cpu().long()
     kernel = place.flatten()[positions // kernel_size]
     stay = kernel >= 0
-    active = tuple(int(group.sum()) for group in stay.split(conv.active))
+    active = tuple(int(group.sum()) for group in torch.split(stay, list(conv.active)))
     moved = kernel[stay] * kernel_size + positions[stay] % kernel_size
     return moved.to(conv.positions.dtype), stay, active

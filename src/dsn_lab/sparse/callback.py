@@ -22,7 +22,8 @@ class DynamicSparseTraining(Callback):
     The drop fraction follows a cosine from ``alpha`` to ``alpha_end`` over the first ``stop`` of
     all training steps. Weights dropped and grown are equally many, so the number of active
     weights never changes. A grown weight starts at 0 without optimizer state. Nothing moves
-    after the last epoch, when no step is left to train what grows.
+    after the last epoch, when no step is left to train what grows, nor in epochs that a later
+    callback adds (structured pruning's fine-tuning).
 
     Logs per layer and group, after each update: ``active`` weights, ``drop_fraction``, the share
     ``replaced`` (now at positions that were not active before) and the share of the region ever
@@ -54,10 +55,13 @@ class DynamicSparseTraining(Callback):
         self.generator = np.random.default_rng(seed)
         self.layers: list[SparseConv1d] = []
         self.explored: list[Tensor] = []
+        self.epochs = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the sparse layers; what they start with counts as explored."""
         if stage == "fit":
+            assert trainer.max_epochs is not None
+            self.epochs = trainer.max_epochs
             self.layers = [m for m in pl_module.modules() if isinstance(m, SparseConv1d)]
             self.explored = [layer.mask for layer in self.layers]
 
@@ -83,7 +87,7 @@ class DynamicSparseTraining(Callback):
     def _due(self, trainer: Trainer) -> bool:
         """Whether this epoch ends with an update."""
         epochs = trainer.current_epoch + 1
-        return epochs % self.update_every == 0 and epochs != trainer.max_epochs
+        return epochs % self.update_every == 0 and epochs < self.epochs
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -100,9 +104,11 @@ class DynamicSparseTraining(Callback):
             return
         fraction = 0.0
         if self.growth != "none":
+            assert trainer.max_epochs is not None
+            steps = trainer.estimated_stepping_batches * self.epochs / trainer.max_epochs
             fraction = drop_fraction(
                 trainer.global_step,
-                float(trainer.estimated_stepping_batches),
+                steps,
                 alpha=self.alpha,
                 end=self.alpha_end,
                 stop=self.stop,
@@ -115,7 +121,9 @@ class DynamicSparseTraining(Callback):
                 else [0.0] * len(layer.active)
             )
             self.explored[index].view(-1)[layer.positions.long()] = True
-            explored = self.explored[index].view(len(layer.active), -1).sum(dim=1).tolist()
+            kernels = [region.kernels * region.kernel_size for region in layer.regions]
+            parts = torch.split(self.explored[index].view(-1), kernels)
+            explored = [int(part.sum()) for part in parts]
             for group, active in enumerate(layer.active):
                 key = f"topology/layer{index + 1}/group{group + 1}"
                 metrics[f"{key}/active"] = float(active)
