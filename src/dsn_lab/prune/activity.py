@@ -1,6 +1,7 @@
 """Which filters are idle on every training series (the redundancy rule of DSP)."""
 
 from collections.abc import Iterable, Sequence
+from math import log
 from typing import Literal
 
 import torch
@@ -46,18 +47,16 @@ def threshold(scores: Tensor, tau: float | Literal["auto"]) -> float:
     Args:
         scores: largest activity of each filter of the layer.
         tau: share of the layer's largest, in (0, 1); or ``auto``, the middle of the widest gap
-            between the sorted logarithms of the scores that lies below a tenth of the largest.
+            between the sorted logarithms of the scores that begins below a tenth of the largest.
     """
     largest = float(scores.max())
     if tau != "auto":
         return tau * largest
-    if largest == 0:
-        return 0.0
     logs = (scores / largest).clamp(min=FLOOR).log().sort().values
-    logs = torch.cat([torch.tensor([FLOOR]).log(), logs])
-    gaps = logs.diff()
-    gaps[logs[:-1].exp() > CEILING] = -1.0
-    widest = int(gaps.argmax())
+    below = int((logs < log(CEILING)).sum())
+    if below == 0 or largest == 0:
+        return 0.0
+    widest = int(logs.diff()[:below].argmax())
     return largest * float((logs[widest] + logs[widest + 1]).div(2).exp())
 
 

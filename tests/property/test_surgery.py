@@ -1,0 +1,82 @@
+"""Surgery equals zeroing, whatever is removed from whichever network."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from dsn_lab.nn import DSN, LITE, Inception, SparseConv1d
+from dsn_lab.nn.channels import Prunable
+from dsn_lab.prune.surgery import Kept, prune
+
+NETWORKS: dict[str, Callable[[int], Prunable]] = {
+    "lite": lambda channels: LITE(channels, 3, widths=((3, 2, 4), (3,), (2,))),
+    "inception": lambda channels: Inception(channels, 3, widths=((2, 3, 1, 2),) * 6),
+    "dsn-dense": lambda channels: DSN(
+        channels, 3, width=4, kernel_size=9, depth=3, start="random", backend="dense"
+    ),
+    "dsn-packed": lambda channels: DSN(
+        channels, 3, width=4, kernel_size=9, depth=3, start="random", backend="packed"
+    ),
+}
+
+
+def unsettle(network: nn.Module) -> None:
+    """BatchNorm as after training, so that no channel is normalised to itself."""
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm1d):
+                module.weight.uniform_(-1, 1)
+                module.bias.uniform_(-1, 1)
+                assert module.running_var is not None
+                module.running_var.uniform_(0.5, 2)
+
+
+def zero_others(network: Prunable, kept: Kept) -> None:
+    """Set the feature maps of all filters that are not kept to 0."""
+    for name, widths, branches in zip(
+        network.channels().feature_maps, network.widths, kept, strict=True
+    ):
+        shown = torch.zeros(sum(widths))
+        first = 0
+        for width, filters in zip(widths, branches, strict=True):
+            shown[first + filters] = 1
+            first += width
+
+        def zero(_: nn.Module, __: object, out: Tensor, shown: Tensor = shown) -> Tensor:
+            beside = torch.ones(out.shape[1] - len(shown))
+            return out * torch.cat([shown, beside])[:, None]
+
+        network.get_submodule(name).register_forward_hook(zero)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@settings(deadline=None, max_examples=15)
+@given(st.sampled_from([1, 3]), st.integers(0, 2**16), st.data())
+def test_surgery_equals_zeroing(name: str, channels: int, seed: int, data: st.DataObject) -> None:
+    torch.manual_seed(seed)
+    network = NETWORKS[name](channels)
+    unsettle(network)
+    network.eval()
+    kept = [
+        [
+            torch.tensor(
+                sorted(data.draw(st.sets(st.integers(0, width - 1), min_size=1, max_size=width)))
+            )
+            for width in widths
+        ]
+        for widths in network.widths
+    ]
+    pruned = prune(network, kept)
+    zero_others(network, kept)
+    x = torch.randn(3, channels, 17)
+    torch.testing.assert_close(pruned(x), network(x), rtol=1e-5, atol=1e-5)
+    assert pruned.widths == tuple(tuple(map(len, branches)) for branches in kept)
+    for layer in (m for m in pruned.modules() if isinstance(m, SparseConv1d)):
+        groups = torch.split(layer.positions.long(), list(layer.active))
+        for region, held in zip(layer.regions, groups, strict=True):
+            assert set(held.tolist()) <= set(region.positions(torch.arange(region.size)).tolist())
+        assert len(layer.positions.unique()) == len(layer.values)
