@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from dsn_lab.cost import measure
 from dsn_lab.kernels import KernelUnavailableError, build
@@ -74,6 +75,34 @@ def test_backends_agree_in_logits_and_gradients(channels: int, padding: str) -> 
         outputs.append([logits, *gradients, network(x), *network.buffers()])
     for expected, actual in zip(*outputs, strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_hooks_of_relu_see_and_replace_batch_channel_time_in_both_backends(training: bool) -> None:
+    torch.manual_seed(0)
+    dense = DSN(2, 3, width=4, depth=2, kernel_size=9, backend="dense").train(training)
+    packed = DSN(2, 3, width=4, depth=2, kernel_size=9, backend="packed").train(training)
+    packed.load_state_dict(dense.state_dict())
+    x, outputs = torch.randn(5, 2, 20), []
+    for network in (dense, packed):
+        seen: list[torch.Tensor] = []
+
+        def hook(
+            _: nn.Module, __: object, output: torch.Tensor, seen: list[torch.Tensor] = seen
+        ) -> torch.Tensor:
+            seen.append(output.detach().clone())
+            return output * torch.arange(12.0).view(1, 12, 1)
+
+        for module in network.features:
+            if isinstance(module, nn.ReLU):
+                module.register_forward_hook(hook)
+        logits = network(x)
+        torch.autograd.backward(logits.square().sum())
+        gradients = [parameter.grad for parameter in network.parameters()]
+        assert [tuple(output.shape) for output in seen] == 2 * [(5, 12, 20)]
+        outputs.append([*seen, logits, *gradients])
+    for expected, actual in zip(*outputs, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_changed_topology_is_packed_anew() -> None:

@@ -159,6 +159,9 @@ class DSN(Prunable):
                 rows = module.forward_rows(rows)
             elif isinstance(module, nn.Conv1d):
                 rows = _mix(module, rows)
+            elif isinstance(module, nn.ReLU):
+                # Its hooks see (batch, channel, time) whatever the backend.
+                rows = module(rows.permute(2, 0, 1)).permute(1, 2, 0)
             else:
                 rows = module(rows.reshape(1, -1, time * batch)).view(-1, time, batch)
         _, classify, normalise = self.classifier
