@@ -149,13 +149,21 @@ MISTAKES = [
     (("sparcity=0.5",), "sparcity: there is no such setting; did you mean sparsity"),
     (("model.widht=3",), "did you mean model.width"),
     (("+nonsense=1",), "nonsense=1: there is no such setting"),
-    (("model=resnet",), "model=resnet: must be one of dsn"),
-    (("dst=foo",), "dst=foo: must be one of dense, dsn, rigl, static"),
+    (("model=resnet",), "model=resnet: must be one of dsn, inception, lite"),
+    (("dst=foo",), "dst=foo: must be one of dense, dsn, none, rigl, static"),
     (("sparsity=[",), "no viable alternative"),
     (("model.groups=2",), "groups=2: does not divide the 141"),
     (("model.width=0",), "model.width=0: must be greater than 0"),
     (("model.kernel_size=300",), "series of 150 steps allow at most 299"),
     (("dst.alpha=2",), "dst.alpha=2: must be less than or equal to 1"),
+    (("model=lite", "dst=dsn"), "dst: LITE has no sparse layers; use dst=none"),
+    (("model=lite", "dsp=default", "dsp.penalty=-1"), "dsp.penalty=-1: must be greater than or"),
+    (("model=lite", "dsp=default", "dsp.tau=1"), "dsp.tau=1: must be in (0, 1) or auto"),
+    (("model=lite", "dsp=default", "dsp.tau=half"), "dsp.tau=half: must be in (0, 1) or auto"),
+    (("model=lite", "dsp=default", "dsp.layer_weights=[1]"), "must be 3 numbers, one a layer"),
+    (("model=lite", "dsp=default", "dsp.finetune_epochs=0"), "dsp.finetune_epochs=0: must be"),
+    (("model=lite", "dsp=defualt"), "dsp=defualt: must be one of default, none, scratch"),
+    (("model=lite", "model.widths=[[3,3],[2],[2]]"), "must be 3 layers of 3, 1 and 1 branches"),
     (("optimizer.lr=-1",), "optimizer.lr=-1: must be greater than 0"),
     (("trainer.max_epochs=0",), "trainer.max_epochs=0: must be greater than 0"),
     (("trainer.precision=64",), "+trainer.precision="),
@@ -197,4 +205,4 @@ def test_help_shows_the_commands_and_the_settings(
     assert run("--help") == 0
     printed = capsys.readouterr().out
     assert "python run.py dataset=HAR sparsity=0.8" in printed
-    assert "max_epochs: 1000" in printed
+    assert "protocol_epochs: 1000" in printed

@@ -18,15 +18,25 @@ ROOT = Path(__file__).parents[2]
 EPOCHS = 40
 
 
-def command(folder: Path, dst: str) -> list[str]:
-    settings = ("dataset=ItalyPowerDemand", f"dst={dst}", f"trainer.max_epochs={EPOCHS}")
-    return [sys.executable, str(ROOT / "run.py"), *settings, *SMALL, f"output_dir={folder}"]
+# Enough penalty and tau for filters to go after so few epochs.
+PRUNED = ("dsp=default", "dsp.penalty=1e-3", "dsp.tau=0.5", f"dsp.finetune_epochs={3 * EPOCHS}")
+CELLS = {
+    "dsn": ("dst=dsn", *SMALL),
+    "rigl": ("dst=rigl", *SMALL),
+    "lite": ("model=lite", "model.widths=[[4,4,4],[4],[4]]", *PRUNED),
+    "dsn-dsp": ("dst=dsn", *SMALL, *PRUNED),
+}
 
 
-def start(folder: Path, dst: str) -> "subprocess.Popen[bytes]":
+def command(folder: Path, cell: str) -> list[str]:
+    settings = ("dataset=ItalyPowerDemand", f"trainer.max_epochs={EPOCHS}", *CELLS[cell])
+    return [sys.executable, str(ROOT / "run.py"), *settings, f"output_dir={folder}"]
+
+
+def start(folder: Path, cell: str) -> "subprocess.Popen[bytes]":
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command(folder, dst), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command(folder, cell), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
 
 
@@ -52,32 +62,42 @@ def require_equal(left: Any, right: Any, where: str = "") -> None:
         assert left == right, where
 
 
-@pytest.mark.parametrize("dst", ["dsn", "rigl"])
-def test_killed_runs_end_with_the_same_bits(tmp_path: Path, dst: str) -> None:
-    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    assert start(undisturbed, dst).wait() == 0
+def epochs_written(folder: Path) -> int:
+    metrics = folder / "metrics.csv"
+    written = metrics.exists() and (folder / "last.ckpt").exists()
+    return len(metrics.read_text().splitlines()) - 1 if written else 0
 
-    process = start(killed, dst)
-    metrics = killed / "metrics.csv"
-    while process.poll() is None and not (metrics.exists() and (killed / "last.ckpt").exists()):
+
+@pytest.mark.parametrize(
+    ("cell", "after"), [("dsn", 0), ("rigl", 0), ("lite", 0), ("lite", EPOCHS), ("dsn-dsp", EPOCHS)]
+)
+def test_killed_runs_end_with_the_same_bits(tmp_path: Path, cell: str, after: int) -> None:
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    assert start(undisturbed, cell).wait() == 0
+    total = epochs_written(undisturbed)
+
+    process = start(killed, cell)
+    while process.poll() is None and epochs_written(killed) <= after:
         time.sleep(0.01)
-    time.sleep(0.3)
+    time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (killed / "result.json").exists()
-    assert len(metrics.read_text().splitlines()) - 1 < EPOCHS
+    assert after < epochs_written(killed) < total
 
-    process = start(killed, dst)
+    process = start(killed, cell)
     _, log = process.communicate()
     assert process.returncode == 0
     assert b"resuming after epoch" in log
     left, right = final_state(undisturbed), final_state(killed)
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "global_step"):
         require_equal(left[part], right[part], part)
-    assert (undisturbed / "metrics.csv").read_bytes() == metrics.read_bytes()
+    rows = [(folder / "metrics.csv").read_bytes() for folder in (undisturbed, killed)]
+    assert rows[0] == rows[1]
     results = [json.loads((f / "result.json").read_text()) for f in (undisturbed, killed)]
-    for result in results:
-        result.pop("fit_seconds")
+    for key in ("fit_seconds", "latency_base_ms", "latency_pruned_ms"):
+        for result in results:
+            result.pop(key, None)
     assert results[0] == results[1]
 
 

@@ -11,7 +11,7 @@ from dsn_lab.prune.surgery import prune, require_prunable
 def test_activity_is_the_same_in_one_batch_or_in_many() -> None:
     network, x = LITE(1, 2), torch.randn(11, 1, 30)
     whole = activity(network, [(x,)])
-    streamed = activity(network, [(part,) for part in x.split(3)])
+    streamed = activity(network, [(part,) for part in torch.split(x, 3)])
     for one, many in zip(whole, streamed, strict=True):
         torch.testing.assert_close(one, many)
     assert network.training
@@ -62,5 +62,5 @@ def test_losing_every_filter_and_undescribed_networks_are_refused() -> None:
     one = torch.tensor([0])
     with pytest.raises(UserError, match="layer 1, branch 2 would lose every filter"):
         prune(network, [[one, nothing, one], [one], [one]])
-    with pytest.raises(UserError, match="model=Linear: .* describes its channels"):
+    with pytest.raises(UserError, match=r"model=Linear: .* describes its channels"):
         require_prunable(torch.nn.Linear(1, 1))

@@ -42,7 +42,8 @@ def test_the_frozen_filters_are_17_of_the_published_lengths_and_never_trained() 
     assert filters[12].tolist() == [-1, -1, 2, 2, -1, -1]
     assert filters[13].tolist() == [-0.25, -1, -1, -0.25, 0.5, 2, 2, 0.5, -0.25, -1, -1, -0.25]
     network = LITE(1, 2)
-    F.cross_entropy(network(torch.randn(4, 1, 30)), torch.tensor([0, 1, 0, 1])).backward()
+    loss = F.cross_entropy(network(torch.randn(4, 1, 30)), torch.tensor([0, 1, 0, 1]))
+    torch.autograd.backward(loss)
     assert all(p.grad is None for p in network.frozen.parameters())
 
 

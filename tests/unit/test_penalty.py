@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsn_lab.nn import DSN, LITE, Inception
@@ -16,6 +16,7 @@ def test_a_penalty_worked_out_by_hand() -> None:
     assert instance_l21(feature_map, "mean") == 4
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**16), st.floats(0.01, 100), REDUCTIONS)
 def test_homogeneous_permutation_invariant_and_zero_only_for_nothing(
     seed: int, factor: float, reduction: Reduction

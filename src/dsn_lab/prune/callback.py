@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from pydantic import Field, NonNegativeFloat, PositiveInt, validate_call
+from pydantic import BeforeValidator, NonNegativeFloat, PositiveInt, validate_call
+from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
@@ -20,6 +21,15 @@ from dsn_lab.task import Classification
 
 log = logging.getLogger(__name__)
 
+
+def _share(tau: object) -> object:
+    """Pydantic would name both of the alternatives in its complaint."""
+    if tau == "auto" or (isinstance(tau, int | float) and 0 < tau < 1):
+        return tau
+    raise PydanticCustomError("share", "must be in (0, 1) or auto")
+
+
+Tau = Annotated[float | Literal["auto"], BeforeValidator(_share)]
 Stage = dict[str, Any]
 """A network as what makes it: ``shape`` and ``weights``."""
 
@@ -51,7 +61,7 @@ class StructuredPruning(Callback):
         penalty: NonNegativeFloat = 2e-5,
         layer_weights: list[NonNegativeFloat] | None = None,
         reduction: Reduction = "sum",
-        tau: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] = 0.01,
+        tau: Tau = 0.01,
         finetune_epochs: PositiveInt = 500,
         recalibrate: bool = False,
     ) -> None:

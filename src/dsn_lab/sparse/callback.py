@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt, validate_call
 from torch import Tensor
 from torch.optim import Optimizer
 
+from dsn_lab.errors import UserError
 from dsn_lab.nn.sparse_conv import SparseConv1d
 from dsn_lab.sparse import topology
 from dsn_lab.sparse.schedule import drop_fraction
@@ -63,6 +64,9 @@ class DynamicSparseTraining(Callback):
             assert trainer.max_epochs is not None
             self.epochs = trainer.max_epochs
             self.layers = [m for m in pl_module.modules() if isinstance(m, SparseConv1d)]
+            if not self.layers:
+                network = type(pl_module.network).__name__
+                raise UserError(f"dst: {network} has no sparse layers; use dst=none")
             self.explored = [layer.mask for layer in self.layers]
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""Ensembles of single runs, from the probabilities that they have stored: nothing is retrained.
+
+``python -m dsn_lab.ensemble FOLDER ...`` takes the folders of methods, which hold
+``fold<F>-seed<S>``. Of LITE the ensemble is LITETime, of Inception InceptionTime.
+"""
+
+import argparse
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import combinations
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from dsn_lab import results
+from dsn_lab.errors import UserError
+
+Floats = NDArray[np.floating[Any]]
+COLUMNS = ("dataset", "model", "dsp", "stage", "fold", "epochs", "members", "subsets", "accuracy")
+
+
+def accuracies(probabilities: Floats, labels: NDArray[np.integer[Any]]) -> list[float]:
+    """Accuracy of ensembles of 1, 2, ... members, each the mean over all subsets of that size.
+
+    An ensemble predicts the class of largest mean probability.
+
+    Args:
+        probabilities: ``(members, n, n_classes)``.
+        labels: ``(n,)``.
+    """
+    n_members = len(probabilities)
+    return [
+        float(
+            np.mean(
+                [
+                    (probabilities[list(chosen)].mean(axis=0).argmax(axis=1) == labels).mean()
+                    for chosen in combinations(range(n_members), size)
+                ]
+            )
+        )
+        for size in range(1, n_members + 1)
+    ]
+
+
+def rows(method: Path) -> Iterator[dict[str, Any]]:
+    """A row for each stage, fold and number of members in a method's folder.
+
+    Raises:
+        UserError: there is no finished run, or runs of one fold differ in settings or labels.
+    """
+    folds: dict[int, list[tuple[results.Record, Path]]] = defaultdict(list)
+    for path in sorted(method.glob(f"*/{results.RESULT}")):
+        record = results.read(path.parent)
+        if record is not None:
+            folds[record["fold"]].append((record, path.parent))
+    if not folds:
+        raise UserError(f"{method}: holds no finished run (fold<F>-seed<S>/{results.RESULT})")
+    for fold, runs in sorted(folds.items()):
+        first = runs[0][0]
+        for record, folder in runs[1:]:
+            results.require_same(record | {"config.seed": first["seed"]}, first, folder)
+        stored = [dict(np.load(folder / "predictions.npz")) for _, folder in runs]
+        labels = [each.pop("labels") for each in stored]
+        if any(not np.array_equal(each, labels[0]) for each in labels):
+            raise UserError(f"{method}: runs of fold {fold} were tested on different labels")
+        for stage in stored[0]:
+            members = np.stack([each[stage] for each in stored])
+            for size, accuracy in enumerate(accuracies(members, labels[0]), start=1):
+                yield {
+                    **{key: first[key] for key in ("dataset", "model", "dsp", "fold", "epochs")},
+                    "stage": stage,
+                    "members": size,
+                    "subsets": comb(len(members), size),
+                    "accuracy": accuracy,
+                }
+
+
+def main() -> None:
+    """Print the table for the folders on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m dsn_lab.ensemble", description=__doc__)
+    parser.add_argument("folder", nargs="+", type=Path, help="results/<dataset>/<method>-<digest>")
+    table = Table(*COLUMNS)
+    try:
+        for method in parser.parse_args().folder:
+            for row in rows(method):
+                shown = row | {"accuracy": f"{row['accuracy']:.4f}"}
+                table.add_row(*(str(shown[column]) for column in COLUMNS))
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Base, pruned and scratch runs, and their ensembles, by the user's commands."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from dsn_lab import ensemble
+from tests.conftest import Run
+
+LITE = (
+    "model=lite",
+    "model.widths=[[4,4,4],[4],[4]]",
+    "dataset=ItalyPowerDemand",
+    "trainer.max_epochs=9",
+)
+PRUNE = (*LITE, "dsp=default", "dsp.tau=0.7")
+
+
+def record(folder: Path) -> dict[str, Any]:
+    loaded = json.loads((folder / "result.json").read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def test_a_pruned_run_says_what_went_and_what_it_cost(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*PRUNE, "output_dir=out") == 0
+    out = tmp_path / "out"
+    result = record(out)
+    assert (result["model"], result["dst"], result["dsp"]) == ("lite", "none", "default")
+    assert (result["epochs"], result["protocol_epochs"]) == (12, 2000)
+    assert result["accuracy_finetuned"] == result["test_accuracy"]
+    assert {"accuracy_pretrained", "accuracy_pruned"} <= result.keys()
+    assert result["params_pruned"] == result["params_active"] < result["params_base"]
+    assert result["flops_pruned"] < result["flops_base"]
+    assert result["compression"] == pytest.approx(
+        1 - result["params_pruned"] / result["params_base"], abs=1e-6
+    )
+    assert result["file_bytes_pruned"] < result["file_bytes_base"]
+    assert result["latency_base_ms"] > 0
+    assert result["latency_pruned_ms"] > 0
+    figures = {path.stem for path in (out / "figures").iterdir()}
+    assert figures == {"learning_curve", "activity", "accuracy_flops", "redundancy"}
+    layers = json.loads((out / "activity.json").read_text())["layers"]
+    for number, layer in enumerate(layers, start=1):
+        above = sum(activity > layer["cut"] for activity in layer["activity"])
+        removed = result[f"filters_removed.layer{number}"]
+        assert len(layer["activity"]) - removed == layer["kept"] >= above
+    saved = torch.load(out / "model.pt", weights_only=True)
+    network = instantiate(saved["model"], in_channels=1, n_classes=2)
+    network.load_state_dict(saved["weights"])
+    stored = np.load(out / "predictions.npz")
+    assert sorted(stored) == ["finetuned", "labels", "pretrained", "pruned"]
+    accuracy = (stored["finetuned"].argmax(axis=1) == stored["labels"]).mean()
+    assert accuracy == pytest.approx(result["test_accuracy"], abs=1e-6)
+    assert "share of parameters removed" in capsys.readouterr().out
+
+
+def test_scratch_has_the_pruned_shape_and_needs_it_first(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scratch = tuple("dsp=scratch" if each == "dsp=default" else each for each in PRUNE)
+    assert run(*scratch) == 2
+    assert "run the same command with dsp=default first" in capsys.readouterr().err
+    assert run(*PRUNE) == 0
+    assert run(*scratch) == 0
+    results = {r["dsp"]: r for r in map(record, (p.parent for p in tmp_path.rglob("result.json")))}
+    assert results["scratch"]["params_active"] == results["default"]["params_pruned"]
+    assert (results["scratch"]["epochs"], results["scratch"]["protocol_epochs"]) == (9, 1500)
+    assert results["scratch"]["test_loss"] != results["default"]["test_loss"]
+    (named,) = (tmp_path / "results").rglob("*dsp-default*/*/")
+    assert run(*scratch, f"dsp.shape_from={named}", "output_dir=out") == 0
+    assert record(tmp_path / "out")["test_loss"] == results["scratch"]["test_loss"]
+    (named / "model.pt").write_bytes(b"no network")
+    assert run(*scratch, f"dsp.shape_from={named}", "output_dir=other") == 2
+    assert "model.pt is damaged" in capsys.readouterr().err
+
+
+def test_ensembles_are_made_of_stored_probabilities(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(3):
+        assert run(*LITE, f"seed={seed}") == 0
+    (method,) = (tmp_path / "results" / "ItalyPowerDemand").iterdir()
+    rows = list(ensemble.rows(method))
+    assert [(row["members"], row["subsets"]) for row in rows] == [(1, 3), (2, 3), (3, 1)]
+    singles = [record(folder)["test_accuracy"] for folder in method.iterdir()]
+    assert rows[0]["accuracy"] == pytest.approx(np.mean(singles), abs=1e-6)
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["ensemble", str(method)])
+    ensemble.main()
+    assert f"{rows[2]['accuracy']:.4f}" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["ensemble", str(tmp_path)])
+    with pytest.raises(SystemExit, match="holds no finished run"):
+        ensemble.main()
+
+
+def test_the_mean_probability_decides_not_the_majority() -> None:
+    probabilities = np.array([[[0.6, 0.4]], [[0.6, 0.4]], [[0.0, 1.0]]])
+    assert ensemble.accuracies(probabilities, np.array([1])) == pytest.approx([1 / 3, 2 / 3, 1.0])
