@@ -42,6 +42,8 @@ int main() {
         std::vector<float> g((O - 1) * gs + (g_left + T + g_right) * B + 16);
         std::vector<float> values(n), y(O * N), dx(I * N), dw(n);
         float *x0 = x.data() + left * B, *g0 = g.data() + g_left * B;
+        std::vector<float> gradients(g.size());
+        float* gn = gradients.data() + g_left * B;
         for (auto& v : values) v = number();
         for (int i = 0; i < I; ++i)
             for (int m = 0; m < N; ++m) x0[i * xs + m] = number();
@@ -53,6 +55,31 @@ int main() {
         dsn_forward_float(&w, values.data(), x0, xs, y.data(), N);
         dsn_weight_gradient_float(&w, dw.data(), x0, xs, g0, gs);
         dsn_input_gradient_float(&t, values.data(), g0, gs, dx.data(), N);
+
+        // BatchNorm and ReLU of y, its gradient from y itself to the frame of g.
+        const std::vector<float> scale(O, 1.5f), shift(O, 0.25f);
+        std::vector<float> mean(O), variance(O), z(O * N), dscale(O), dshift(O);
+        const Norm<float> norm{scale.data(), shift.data(), mean.data(), variance.data(), 1e-2, N, O, 0, 1};
+        dsn_norm_relu_float(&norm, y.data(), z.data());
+        dsn_norm_relu_gradient_float(&norm, y.data(), y.data(), dscale.data(), dshift.data(), gn, gs);
+        for (int o = 0; o < O; ++o) {
+            double sum = 0, squares = 0, passed = 0, steep = 0;
+            const float *row = y.data() + o * N, *dx_row = gn + o * gs;
+            for (int m = 0; m < N; ++m) sum += row[m] / N;
+            for (int m = 0; m < N; ++m) squares += (row[m] - sum) * (row[m] - sum) / N;
+            const double inverse = 1 / std::sqrt(squares + 1e-2);
+            const auto normal = [&](int m) { return (row[m] - sum) * inverse; };
+            const auto open = [&](int m) { return z[o * N + m] > 0 ? row[m] : 0.; };
+            for (int m = 0; m < N; ++m) {
+                compare(z[o * N + m], std::max(0., 1.5 * normal(m) + 0.25));
+                passed += open(m);
+                steep += open(m) * normal(m);
+            }
+            compare(dshift[o] / N, passed / N);
+            compare(dscale[o] / N, steep / N);
+            for (int m = 0; m < N; ++m)
+                compare(dx_row[m], 1.5 * inverse * (open(m) - (passed + normal(m) * steep) / N));
+        }
 
         std::vector<double> y_(O * N), dx_(I * N), dw_(n);
         for (int a = 0; a < n; ++a) {

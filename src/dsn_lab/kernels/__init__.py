@@ -1,9 +1,10 @@
 """The native sparse convolution for CPUs: built at first use, absent without a C++ compiler."""
 
 from dsn_lab.kernels.build import KernelUnavailableError, available, why_unavailable
+from dsn_lab.kernels.conv1d import conv1d
+from dsn_lab.kernels.norm_relu import Normalisation
 from dsn_lab.kernels.packed import Packed, pack
 from dsn_lab.kernels.sparse_conv import (
-    conv1d,
     forward,
     gradient_frame,
     input_frame,
@@ -13,6 +14,7 @@ from dsn_lab.kernels.sparse_conv import (
 
 __all__ = [
     "KernelUnavailableError",
+    "Normalisation",
     "Packed",
     "available",
     "conv1d",

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from functools import cache
+from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,6 +22,10 @@ FLAGS = ("-std=gnu++17", "-O3", "-ffp-contract=fast", "-fPIC")
 # Flags of each instruction set, by torch's name for what this CPU can do. Other names, and other
 # processors, get what the compiler takes for granted: SSE2 on x86, NEON on ARM.
 INSTRUCTIONS = MappingProxyType({"AVX512": ("-mavx512f", "-mfma"), "AVX2": ("-mavx2", "-mfma")})
+
+
+# Numbers that the kernel works on, by their name in C.
+DTYPES = MappingProxyType({torch.float32: "float", torch.float64: "double"})
 
 
 class KernelUnavailableError(RuntimeError):
@@ -108,15 +113,31 @@ class Problem(ctypes.Structure):
     )
 
 
+class Norm(ctypes.Structure):
+    """What BatchNorm with ReLU is told, as in the C++ source."""
+
+    _fields_ = (
+        *((n, ctypes.c_void_p) for n in ("weight", "bias", "mean", "variance")),
+        ("epsilon", ctypes.c_double),
+        ("count", ctypes.c_int64),
+        *((n, ctypes.c_int32) for n in ("rows", "fixed", "threads")),
+    )
+
+
 def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
     pointer, size, integer = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
     library.dsn_pack.argtypes = (pointer, size, integer, integer, integer, *[pointer] * 6)
-    for name in ("forward", "input_gradient", "weight_gradient"):
-        for number in ("float", "double"):
-            function = library[f"dsn_{name}_{number}"]
-            function.argtypes = (ctypes.POINTER(Problem), pointer, pointer, size, pointer, size)
-            function.restype = None
-            setattr(library, f"{name}_{number}", function)
+    rows = (pointer, size)
+    arguments = {
+        **dict.fromkeys(("forward", "input_gradient", "weight_gradient"), (pointer, *rows, *rows)),
+        "norm_relu": (pointer, pointer),
+        "norm_relu_gradient": (*[pointer] * 4, *rows),
+    }
+    for name, number in product(arguments, DTYPES.values()):
+        function = library[f"dsn_{name}_{number}"]
+        function.argtypes = (pointer, *arguments[name])
+        function.restype = None
+        setattr(library, f"{name}_{number}", function)
     return library
 
 

@@ -15,10 +15,10 @@
 // Compiled once per instruction set, which fixes the width of the vectors below.
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -247,30 +247,18 @@ void input_gradient(const Problem& w, const T* values, T* g, ptrdiff_t g_stride,
     }
 }
 
-// Pairwise sums of two vectors' halves, interleaved.
-template <class T, class V, int... I>
-V halve(V a, V b, std::integer_sequence<int, I...>) {
-    constexpr int lanes = sizeof...(I);
-#if defined(__clang__)
-    return __builtin_shufflevector(a, b, (I / 2 + I % 2 * lanes)...) +
-           __builtin_shufflevector(a, b, (I / 2 + I % 2 * lanes + lanes / 2)...);
-#else
-    using Index = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
-    typedef Index Mask __attribute__((vector_size(vector_bytes)));
-    constexpr Mask low = {(I / 2 + I % 2 * lanes)...};
-    constexpr Mask high = {(I / 2 + I % 2 * lanes + lanes / 2)...};
-    return __builtin_shuffle(a, b, low) + __builtin_shuffle(a, b, high);
-#endif
-}
-
-// The sum of each of `count` vectors, `step` apart: lane l belongs to vector l % count.
-template <class T, int count>
-typename Simd<T>::vec sums_of(const typename Simd<T>::vec* v, int step = 1) {
-    if constexpr (count == 1)
-        return *v;
-    else
-        return halve<T>(sums_of<T, count / 2>(v, 2 * step), sums_of<T, count / 2>(v + step, 2 * step),
-                        std::make_integer_sequence<int, Simd<T>::lanes>());
+// The sum of n numbers, half of them added to the other half at once.
+template <class T, int n>
+T sum_of(const T* numbers) {
+    if constexpr (n > 1) {
+        typedef T Half __attribute__((vector_size(n / 2 * sizeof(T))));
+        Half low, high;
+        std::memcpy(&low, numbers, sizeof low);
+        std::memcpy(&high, numbers + n / 2, sizeof high);
+        low += high;
+        return sum_of<T, n / 2>(reinterpret_cast<const T*>(&low));
+    } else
+        return *numbers;
 }
 
 // Products of `count` numbers of g with each of `weights` rows x. `tail` is the last, partial vector
@@ -287,23 +275,17 @@ struct Dot {
         vec sum[weights], odd[weights];
 #pragma GCC unroll 8
         for (int k = 0; k < weights; ++k) sum[k] = odd[k] = vec{}, x[k] = rows[k];
-        ptrdiff_t n = 0;
-        for (; n + unroll * lanes <= count; n += unroll * lanes) {
-            vec factor = S::load(g + n);
-#pragma GCC unroll 8
-            for (int k = 0; k < weights; ++k) sum[k] += factor * S::load(x[k] + n);
-            if constexpr (unroll == 2) {
-                factor = S::load(g + n + lanes);
-#pragma GCC unroll 8
-                for (int k = 0; k < weights; ++k) odd[k] += factor * S::load(x[k] + n + lanes);
-            }
-        }
-        if (n + lanes <= count) {
+        const auto add = [&](vec* to, ptrdiff_t n) {
             const vec factor = S::load(g + n);
 #pragma GCC unroll 8
-            for (int k = 0; k < weights; ++k) sum[k] += factor * S::load(x[k] + n);
-            n += lanes;
+            for (int k = 0; k < weights; ++k) to[k] += factor * S::load(x[k] + n);
+        };
+        ptrdiff_t n = 0;
+        for (; n + unroll * lanes <= count; n += unroll * lanes) {
+            add(sum, n);
+            if constexpr (unroll == 2) add(odd, n + lanes);
         }
+        for (; n + lanes <= count; n += lanes) add(sum, n);
         if (n < count) {
             const vec factor = S::load(tail), zero{};
             const auto valid = S::load(tail + lanes) != 0;
@@ -311,14 +293,10 @@ struct Dot {
             for (int k = 0; k < weights; ++k) odd[k] += factor * (valid ? S::load(x[k] + n) : zero);
         }
 #pragma GCC unroll 8
-        for (int k = 0; k < weights; ++k) sum[k] += odd[k];
-        vec sums = sums_of<T, weights>(sum);
-        T flat[lanes];
-        S::store(flat, sums);
-#pragma GCC unroll 8
         for (int k = 0; k < weights; ++k) {
-            result[k] = flat[k];
-            for (int l = k + weights; l < lanes; l += weights) result[k] += flat[l];
+            T part[lanes];
+            S::store(part, sum[k] + odd[k]);
+            result[k] = sum_of<T, lanes>(part);
         }
     }
 };
@@ -351,6 +329,71 @@ void weight_gradient(const Problem& w, T* gradient, const T* x, ptrdiff_t x_stri
                     gradient[slots ? slots[of] : of] = result[k];
                 held = 0;
             }
+    }
+}
+
+// BatchNorm of rows of `count` numbers, then ReLU: max(0, scale * x + shift). The statistics are
+// read if `fixed`; else they are each row's own, and written.
+template <class T>
+struct Norm {
+    const T *weight, *bias;
+    T *mean, *variance;
+    double epsilon;
+    int64_t count;
+    int32_t rows, fixed, threads;
+
+    T inverse(int r) const { return 1 / std::sqrt(variance[r] + T(epsilon)); }
+};
+
+// The sum of f(n) over n < count, in many parts at once, which the compiler makes vectors.
+template <class T, class F>
+T total(ptrdiff_t count, F f) {
+    constexpr int parts = 64;
+    T sums[parts] = {};
+    ptrdiff_t n = 0;
+    for (; n + parts <= count; n += parts)
+        for (int p = 0; p < parts; ++p) sums[p] += f(n + p);
+    for (; n < count; ++n) sums[n % parts] += f(n);
+    return sum_of<T, parts>(sums);
+}
+
+template <class T>
+void norm_relu(const Norm<T>& w, const T* rows, T* out) {
+#pragma omp parallel for schedule(static) num_threads(w.threads)
+    for (int r = 0; r < w.rows; ++r) {
+        const T* x = rows + r * w.count;
+        T* z = out + r * w.count;
+        if (!w.fixed) {
+            const T mean = total<T>(w.count, [=](int64_t n) { return x[n]; }) / w.count;
+            const auto square = [=](int64_t n) { return (x[n] - mean) * (x[n] - mean); };
+            w.mean[r] = mean;
+            w.variance[r] = total<T>(w.count, square) / w.count;
+        }
+        const T scale = w.weight[r] * w.inverse(r), shift = w.bias[r] - w.mean[r] * scale;
+        for (int64_t n = 0; n < w.count; ++n) {
+            const T sum = scale * x[n] + shift;
+            z[n] = sum < 0 ? 0 : sum;
+        }
+    }
+}
+
+// From the gradient g of what norm_relu has written to that of x, weight and bias.
+template <class T>
+void norm_relu_gradient(const Norm<T>& w, const T* rows, const T* g_rows, T* dweight, T* dbias,
+                        T* dx_rows, int64_t dx_stride) {
+#pragma omp parallel for schedule(static) num_threads(w.threads)
+    for (int r = 0; r < w.rows; ++r) {
+        const T mean = w.mean[r], inverse = w.inverse(r), scale = w.weight[r] * inverse;
+        const T shift = w.bias[r] - mean * scale, *x = rows + r * w.count, *g = g_rows + r * w.count;
+        T* dx = dx_rows + r * dx_stride;
+        const auto passed = [=](int64_t n) { return scale * x[n] + shift > 0 ? g[n] : 0; };
+        const auto normal = [=](int64_t n) { return (x[n] - mean) * inverse; };
+        dbias[r] = total<T>(w.count, passed);
+        dweight[r] = total<T>(w.count, [=](int64_t n) { return passed(n) * normal(n); });
+        const T offset = w.fixed ? 0 : dbias[r] / w.count;
+        const T slope = w.fixed ? 0 : dweight[r] / w.count;
+        for (int64_t n = 0; n < w.count; ++n)
+            dx[n] = scale * (passed(n) - offset - slope * normal(n));
     }
 }
 
@@ -412,6 +455,11 @@ int dsn_pack(const int32_t* positions, int64_t count, int outputs, int inputs, i
     void dsn_weight_gradient_##T(const Problem* w, T* gradient, const T* x, int64_t x_stride,     \
                                  const T* g, int64_t g_stride) {                                  \
         weight_gradient(*w, gradient, x, x_stride, g, g_stride);                                  \
+    }                                                                                             \
+    void dsn_norm_relu_##T(const Norm<T>* w, const T* x, T* z) { norm_relu(*w, x, z); }           \
+    void dsn_norm_relu_gradient_##T(const Norm<T>* w, const T* x, const T* g, T* dweight,         \
+                                    T* dbias, T* dx, int64_t dx_stride) {                         \
+        norm_relu_gradient(*w, x, g, dweight, dbias, dx, dx_stride);                              \
     }
 
 DSN_FUNCTIONS(float)

@@ -1,23 +1,21 @@
 """The native sparse 1-D convolution on activations ``(channel, time, batch)``, on a CPU.
 
-``pack`` a topology once per change; then ``conv1d`` is differentiable, and ``forward``,
-``input_gradient`` and ``weight_gradient`` are its parts for callers that manage memory themselves.
-Those read their input from a *frame*: a tensor ``(channel, time, batch)`` with room for the
-padding around each row, which the kernel fills, so that no operation copies its input.
+``pack`` a topology once per change. ``forward``, ``input_gradient`` and ``weight_gradient`` then
+read their input from a *frame*: a tensor ``(channel, time, batch)`` with room for the padding
+around each row, which the kernel fills, so that no operation copies its input.
 """
 
+import ctypes
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from dsn_lab.kernels.build import load
+from dsn_lab.kernels.build import DTYPES, load
 from dsn_lab.kernels.packed import Order, Packed
 
 Padding = Literal["replicate", "zeros"]
 VECTOR = 16  # numbers that the kernel may read beyond the end of the last row
-_DTYPES = {torch.float32: "float", torch.float64: "double"}
 
 
 def _frame(channels: int, time: int, batch: int, room: tuple[int, int], dtype: Any) -> Tensor:
@@ -66,13 +64,18 @@ def _check_frame(frame: Tensor, room: tuple[int, int]) -> None:
         raise ValueError("the input must be a frame, from input_frame or gradient_frame")
 
 
-def _check_rows(name: str, rows: Tensor, channels: int, like: Tensor) -> None:
+def check_sizes(name: str, rows: Tensor, channels: int, like: Tensor) -> None:
+    """Raise ValueError unless ``rows`` has a shape and a type that suit the kernel."""
     if rows.dim() != 3 or rows.shape != (channels, *like.shape[1:]) or rows.numel() == 0:
         raise ValueError(
             f"{name}: must be ({channels}, time, batch), none of them 0, not {tuple(rows.shape)}"
         )
-    if rows.device.type != "cpu" or rows.dtype != like.dtype or rows.dtype not in _DTYPES:
+    if rows.device.type != "cpu" or rows.dtype != like.dtype or rows.dtype not in DTYPES:
         raise ValueError(f"{name}: must be on the CPU, float32 or float64 like the others")
+
+
+def _check_rows(name: str, rows: Tensor, channels: int, like: Tensor) -> None:
+    check_sizes(name, rows, channels, like)
     if not rows[0].is_contiguous():
         raise ValueError(f"{name}: each channel must be contiguous")
 
@@ -87,8 +90,8 @@ def _run(name: str, packed: Packed, order: Order, values: Tensor, *rows: Tensor,
     threads = 1 if packed.active * time * batch < 2**18 else torch.get_num_threads()
     outputs, inputs, taps = packed.shape
     over = (outputs, inputs) if order is packed.by_output else (inputs, outputs)
-    getattr(load(), f"{name}_{_DTYPES[values.dtype]}")(
-        order.problem(*over, taps, time, batch, int(pad == "replicate"), threads),
+    getattr(load(), f"{name}_{DTYPES[values.dtype]}")(
+        ctypes.byref(order.problem(*over, taps, time, batch, int(pad == "replicate"), threads)),
         values.data_ptr(),
         *(part for row in rows for part in (row.data_ptr(), row.stride(0))),
     )
@@ -146,38 +149,3 @@ def weight_gradient(frame: Tensor, grad: Tensor, packed: Packed, padding: Paddin
     gradient = frame.new_empty(packed.active)
     _run("weight_gradient", packed, packed.by_output, gradient, frame, grad, pad=padding)
     return gradient
-
-
-class _Conv1d(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, values: Tensor, packed: Packed, padding: Padding) -> Tensor:
-        frame = input_frame(packed, x.shape[1], x.shape[2], padding, x.dtype).copy_(x)
-        ctx.save_for_backward(frame, values)
-        ctx.packed, ctx.padding = packed, padding
-        return forward(frame, values, packed, padding)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        frame, values = ctx.saved_tensors
-        packed, padding = ctx.packed, ctx.padding
-        dx = dvalues = None
-        if ctx.needs_input_grad[0]:
-            _, time, batch = grad.shape
-            framed = gradient_frame(packed, time, batch, padding, grad.dtype).copy_(grad)
-            grad, dx = framed, input_gradient(framed, values, packed, padding)
-        if ctx.needs_input_grad[1]:
-            grad = grad if grad[0].is_contiguous() else grad.contiguous()
-            dvalues = weight_gradient(frame, grad, packed, padding)
-        return dx, dvalues, None, None
-
-
-def conv1d(x: Tensor, values: Tensor, packed: Packed, padding: Padding) -> Tensor:
-    """Differentiable convolution of ``x`` (inputs, time, batch) to (outputs, time, batch).
-
-    Copies ``x`` into a frame, and the output's gradient likewise. Arguments and errors as for
-    :func:`forward`, but ``x`` may have any strides.
-    """
-    _check_rows("x", x.detach().contiguous(), packed.shape[1], x)
-    y: Tensor = _Conv1d.apply(x, values, packed, padding)  # type: ignore[no-untyped-call]
-    return y

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dsn_lab import kernels
 from dsn_lab.nn.channels import Axis, Channels, Prunable, branches, norm_axes
+from dsn_lab.nn.rows import block_rows, mix_rows
 from dsn_lab.nn.sparse_conv import Padding, SparseConv1d, Sparsity, Start
 from dsn_lab.sparse.regions import group_widths
 
@@ -152,27 +153,16 @@ class DSN(Prunable):
 
         There a 1x1 convolution is one matrix product and BatchNorm sees one row a channel.
         """
-        batch, _, time = x.shape
+        batch = len(x)
         rows = x.permute(1, 2, 0)
-        for module in self.features:
-            if isinstance(module, SparseConv1d):
-                rows = module.forward_rows(rows)
-            elif isinstance(module, nn.Conv1d):
-                rows = _mix(module, rows)
-            elif isinstance(module, nn.ReLU):
-                # Its hooks see (batch, channel, time) whatever the backend.
-                rows = module(rows.permute(2, 0, 1)).permute(1, 2, 0)
-            else:
-                rows = module(rows.reshape(1, -1, time * batch)).view(-1, time, batch)
+        modules = iter(self.features)
+        for module in modules:
+            mix = module if isinstance(module, nn.Conv1d) else None
+            conv = module if mix is None else next(modules)
+            rows = block_rows(rows, mix, conv, next(modules), next(modules))
         _, classify, normalise = self.classifier
+        assert isinstance(classify, nn.Conv1d)
         # Mixing channels and averaging over time commute; classes are fewer than channels.
-        pooled = F.adaptive_avg_pool2d(_mix(classify, rows), (POOLED_STEPS, batch))
+        pooled = F.adaptive_avg_pool2d(mix_rows(classify, rows), (POOLED_STEPS, batch))
         logits: Tensor = normalise(pooled.reshape(1, -1, POOLED_STEPS * batch))
         return logits.view(-1, POOLED_STEPS, batch).mean(dim=1).t()
-
-
-def _mix(conv: nn.Module, rows: Tensor) -> Tensor:
-    """A 1x1 convolution of ``(channel, time, batch)`` as one matrix product."""
-    assert isinstance(conv, nn.Conv1d)
-    mixed = conv.weight.squeeze(-1) @ rows.reshape(len(rows), -1)
-    return mixed.view(-1, *rows.shape[1:])

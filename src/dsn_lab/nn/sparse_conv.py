@@ -135,18 +135,18 @@ class SparseConv1d(nn.Module):
             return F.conv1d(F.pad(x, (0, reach), mode="replicate"), kernel)
         return F.conv1d(F.pad(x, (reach // 2, reach - reach // 2)), kernel)
 
-    def forward_rows(self, x: Tensor) -> Tensor:
+    def forward_rows(
+        self, x: Tensor, mix: Tensor | None = None, norm: kernels.Normalisation | None = None
+    ) -> Tensor:
         """Convolve ``(in_channels, time, batch)`` to ``(out_channels, time, batch)``.
 
-        The native kernel does it without a dense kernel, on a CPU; only a pass that ranks the
-        dense gradient goes the way of :meth:`forward`.
+        The native kernel does it without a dense kernel, on a CPU; and, if wanted, a 1x1
+        convolution before, BatchNorm and ReLU after.
 
         Raises:
             KernelUnavailableError: the native kernel cannot be built here.
         """
-        if self.ranking_wanted:
-            return self.forward(x.permute(2, 0, 1)).permute(1, 2, 0)
-        return kernels.conv1d(x, self.values, self._packed(), self.padding)
+        return kernels.conv1d(x, self.values, self._packed(), self.padding, mix, norm)
 
     def _packed(self) -> kernels.Packed:
         """The topology as the native kernel wants it, packed anew when it has changed."""
