@@ -78,6 +78,7 @@ def test_a_single_number_a_channel_cannot_be_normalised() -> None:
 
 def test_parts_that_do_not_fit_are_refused() -> None:
     packed = kernels.pack(torch.arange(6, dtype=torch.int32), (6, 1, 1))
-    norm = kernels.Normalisation(*parts(5, torch.float32), 1e-5, fixed=True)  # type: ignore[call-arg,misc]
+    weight, bias, mean, variance = parts(5, torch.float32)
+    norm = kernels.Normalisation(weight, bias, mean, variance, 1e-5, fixed=True)
     with pytest.raises(ValueError, match=r"norm: must be \(6,\)"):
         kernels.conv1d(torch.randn(1, 4, 2), torch.ones(6), packed, "zeros", norm=norm)

@@ -61,3 +61,12 @@ def test_growth_by_gradient_takes_the_largest_free_magnitudes() -> None:
     ranking = topology.rank_by_gradient(REGION, gradient, 5)
     assert ranking.tolist() == [0, 5, 2, 6, 4]
     assert topology.grow_by_ranking(ranking, HELD, 2).tolist() == [2, 6]
+
+
+def test_moved_weights_are_zero_and_the_others_travel_with_their_positions() -> None:
+    positions = torch.tensor([1, 3, 4, 8, 9], dtype=torch.int32)
+    values, state = torch.tensor([1.0, 3, 4, 8, 9]), torch.tensor([10.0, 30, 40, 80, 90])
+    topology.move(positions, (values, state), torch.tensor([3, 1]), torch.tensor([6, 0]))
+    assert positions.tolist() == [0, 1, 4, 6, 9]
+    assert values.tolist() == [0, 1, 4, 0, 9]
+    assert state.tolist() == [0, 10, 40, 0, 90]

@@ -12,6 +12,7 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -117,10 +118,15 @@ class Norm(ctypes.Structure):
     """What BatchNorm with ReLU is told, as in the C++ source."""
 
     _fields_ = (
-        *((n, ctypes.c_void_p) for n in ("weight", "bias", "mean", "variance")),
+        ("weight", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+        ("mean", ctypes.c_void_p),
+        ("variance", ctypes.c_void_p),
         ("epsilon", ctypes.c_double),
         ("count", ctypes.c_int64),
-        *((n, ctypes.c_int32) for n in ("rows", "fixed", "threads")),
+        ("rows", ctypes.c_int32),
+        ("fixed", ctypes.c_int32),
+        ("threads", ctypes.c_int32),
     )
 
 
@@ -128,7 +134,7 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
     pointer, size, integer = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
     library.dsn_pack.argtypes = (pointer, size, integer, integer, integer, *[pointer] * 6)
     rows = (pointer, size)
-    arguments = {
+    arguments: dict[str, tuple[Any, ...]] = {
         **dict.fromkeys(("forward", "input_gradient", "weight_gradient"), (pointer, *rows, *rows)),
         "norm_relu": (pointer, pointer),
         "norm_relu_gradient": (*[pointer] * 4, *rows),

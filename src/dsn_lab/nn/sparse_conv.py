@@ -97,7 +97,7 @@ class SparseConv1d(nn.Module):
     def mask(self) -> Tensor:
         """Where weights are active: bool, ``(out_channels, in_channels, kernel_size)``."""
         mask = self.positions.new_zeros(self.shape, dtype=torch.bool)
-        mask.view(-1)[self.positions.long()] = True
+        mask.view(-1).index_fill_(0, self.positions.long(), True)
         return mask
 
     @property

@@ -124,16 +124,17 @@ class DynamicSparseTraining(Callback):
                 if self.growth != "none"
                 else [0.0] * len(layer.active)
             )
-            self.explored[index].view(-1)[layer.positions.long()] = True
-            kernels = [region.kernels * region.kernel_size for region in layer.regions]
-            parts = torch.split(self.explored[index].view(-1), kernels)
-            explored = [int(part.sum()) for part in parts]
-            for group, active in enumerate(layer.active):
+            self.explored[index].view(-1).index_fill_(0, layer.positions.long(), True)
+            for group, (region, active) in enumerate(zip(layer.regions, layer.active, strict=True)):
+                # Much faster than a sum, which would convert every element first.
+                explored = np.count_nonzero(
+                    self.explored[index].view(-1)[region.span].cpu().numpy()
+                )
                 key = f"topology/layer{index + 1}/group{group + 1}"
                 metrics[f"{key}/active"] = float(active)
                 metrics[f"{key}/drop_fraction"] = fraction
                 metrics[f"{key}/replaced"] = replaced[group]
-                metrics[f"{key}/explored"] = explored[group] / layer.region_sizes[group]
+                metrics[f"{key}/explored"] = float(explored / region.size)
         # What Lightning's log_dict would do, without its bookkeeping for each of so many keys.
         trainer.callback_metrics.update({k: torch.tensor(v) for k, v in metrics.items()})
         for logger in trainer.loggers:
@@ -150,25 +151,21 @@ class DynamicSparseTraining(Callback):
             for state in optimizer.state[layer.values].values()
             if isinstance(state, Tensor) and state.shape == layer.values.shape
         ]
-        replaced, first = [], 0
+        replaced, moves, growths, first = [], [], [], 0
         for group, active in enumerate(layer.active):
-            positions = layer.positions[first : first + active]
             values = layer.values[first : first + active]
-            moved = topology.smallest(values, topology.drop_count(active, fraction))
-            held[positions[moved].long()] = False
+            moved = first + topology.smallest(values, topology.drop_count(active, fraction))
+            held.index_fill_(0, layer.positions.index_select(0, moved).long(), False)
             grown = (
                 topology.grow_random(layer.regions[group], held, len(moved), self.generator)
                 if ranking is None
                 else topology.grow_by_ranking(ranking[group], held, len(moved))
             )
-            replaced.append(float((~before[grown]).sum()) / max(active, 1))
-            positions[moved] = grown.int()
-            values[moved] = 0.0
-            for state in states:
-                state[first + moved] = 0.0
+            replaced.append(float((~before[grown]).count_nonzero()) / max(active, 1))
+            moves.append(moved)
+            growths.append(grown)
             first += active
-        # Ascending positions cost the native kernel less memory and time.
-        order = layer.positions.argsort()
-        for per_weight in (layer.positions, layer.values, *states):
-            per_weight.copy_(per_weight[order])
+        topology.move(
+            layer.positions, (layer.values, *states), torch.cat(moves), torch.cat(growths)
+        )
         return replaced

@@ -4,6 +4,7 @@ A topology is the ``positions`` of active weights, distinct integers of shape ``
 index the flat kernel ``(outputs * inputs * taps,)``, beside the weights' ``values``.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 
@@ -32,6 +33,11 @@ class Region:
     def size(self) -> int:
         """Number of positions."""
         return self.kernels * self.taps
+
+    @property
+    def span(self) -> slice:
+        """Positions of all taps of its kernels, whether in the region or not."""
+        return slice(self.first, self.first + self.kernels * self.kernel_size)
 
     def positions(self, index: Tensor) -> Tensor:
         """Positions by their rank in the region, an integer in ``[0, size)``.
@@ -62,14 +68,14 @@ def drop_count(n_active: int, fraction: float) -> int:
 
 def smallest(values: Tensor, count: int) -> Tensor:
     """Indices of exactly ``count`` values of smallest magnitude, however many are equal."""
-    return values.abs().topk(count, largest=False, sorted=False).indices
+    if count == 0:
+        return torch.empty(0, dtype=torch.long, device=values.device)
+    order = np.argpartition(values.abs().cpu().numpy(), count - 1)
+    return torch.from_numpy(order[:count]).to(values.device)
 
 
 def grow_random(region: Region, held: Tensor, count: int, generator: np.random.Generator) -> Tensor:
     """``count`` of a region's free positions, uniform without replacement (Algorithm 1).
-
-    Draws with replacement and rejects what is held or was drawn before, so that the cost follows
-    ``count`` and not the region.
 
     Args:
         region: where to grow.
@@ -77,19 +83,10 @@ def grow_random(region: Region, held: Tensor, count: int, generator: np.random.G
         count: at most as many as are free.
         generator: source of the draws.
     """
-    kernels = slice(region.first, region.first + region.kernels * region.kernel_size)
-    free = region.size - int(held[kernels].sum())
-    grown = torch.empty(0, dtype=torch.long, device=held.device)
-    while len(grown) < count:
-        share_free = (free - len(grown)) / region.size
-        draws = generator.integers(0, region.size, ceil(2 * (count - len(grown)) / share_free))
-        positions = region.positions(torch.from_numpy(draws).to(held.device))
-        drawn = torch.cat([grown, positions])
-        # Distinct, in the order drawn.
-        _, first = np.unique(drawn.cpu().numpy(), return_index=True)
-        drawn = drawn[torch.from_numpy(np.sort(first)).to(held.device)]
-        grown = drawn[~held[drawn]][:count]
-    return grown
+    kernels = held[region.span].view(region.kernels, region.kernel_size)
+    free = np.flatnonzero(~kernels[:, : region.taps].cpu().numpy())
+    index = generator.choice(free, count, replace=False, shuffle=False)
+    return region.positions(torch.from_numpy(index).to(held.device))
 
 
 def rank_by_gradient(region: Region, gradient: Tensor, count: int) -> Tensor:
@@ -104,3 +101,21 @@ def rank_by_gradient(region: Region, gradient: Tensor, count: int) -> Tensor:
 def grow_by_ranking(ranking: Tensor, held: Tensor, count: int) -> Tensor:
     """The first ``count`` free positions of a ranking (RigL); ``held`` as in random growth."""
     return ranking[~held[ranking]][:count]
+
+
+def move(positions: Tensor, weights: Iterable[Tensor], moved: Tensor, grown: Tensor) -> None:
+    """Move the weights ``moved`` (indices) to the positions ``grown``, in place; there they are 0.
+
+    ``positions`` and each of ``weights`` are ``(active,)``. Positions ascend before and after:
+    that costs the native kernel less memory and time.
+    """
+    kept = torch.ones_like(positions, dtype=torch.bool).index_fill_(0, moved, False)
+    ascending = torch.from_numpy(np.sort(grown.cpu().numpy())).to(positions)
+    positions.index_copy_(0, moved, ascending)
+    order = torch.cat([kept.nonzero().flatten(), moved])
+    # Two ascending runs, which a stable sort only has to merge.
+    merged = np.argsort(positions.index_select(0, order).cpu().numpy(), kind="stable")
+    order = order.index_select(0, torch.from_numpy(merged).to(order.device))
+    positions.copy_(positions.index_select(0, order))
+    for weight in weights:
+        weight.copy_(weight.index_fill_(0, moved, 0.0).index_select(0, order))
