@@ -82,3 +82,6 @@ def test_parts_that_do_not_fit_are_refused() -> None:
     norm = kernels.Normalisation(weight, bias, mean, variance, 1e-5, fixed=True)
     with pytest.raises(ValueError, match=r"norm: must be \(6,\)"):
         kernels.conv1d(torch.randn(1, 4, 2), torch.ones(6), packed, "zeros", norm=norm)
+    for mix in (torch.ones(2, 1), torch.ones(1, 2)):
+        with pytest.raises(ValueError, match=r"mix: must be \(1, 1\)"):
+            kernels.conv1d(torch.randn(1, 4, 2), torch.ones(6), packed, "zeros", mix)

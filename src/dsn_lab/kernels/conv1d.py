@@ -100,7 +100,11 @@ def conv1d(
     Raises:
         ValueError: a shape, type or layout does not fit.
     """
-    check_sizes("x", x, packed.shape[1] if mix is None else mix.shape[1], x)
+    inputs = packed.shape[1]
+    if mix is None:
+        check_sizes("x", x, inputs, x)
+    elif mix.shape != (inputs, len(x)):
+        raise ValueError(f"mix: must be ({inputs}, {len(x)}), not {tuple(mix.shape)}")
     if torch.is_grad_enabled():
         weight, bias = (None, None) if norm is None else (norm.weight, norm.bias)
         y: Tensor = _Conv1d.apply(x, mix, values, weight, bias, packed, padding, norm)  # type: ignore[no-untyped-call]
