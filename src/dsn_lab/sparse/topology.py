@@ -109,13 +109,14 @@ def move(positions: Tensor, weights: Iterable[Tensor], moved: Tensor, grown: Ten
     ``positions`` and each of ``weights`` are ``(active,)``. Positions ascend before and after:
     that costs the native kernel less memory and time.
     """
-    kept = torch.ones_like(positions, dtype=torch.bool).index_fill_(0, moved, False)
-    ascending = torch.from_numpy(np.sort(grown.cpu().numpy())).to(positions)
-    positions.index_copy_(0, moved, ascending)
-    order = torch.cat([kept.nonzero().flatten(), moved])
+    index, ascending = moved.cpu().numpy(), np.sort(grown.cpu().numpy())
+    kept = np.ones(len(positions), dtype=bool)
+    kept[index] = False
+    runs = np.concatenate([np.flatnonzero(kept), index])
+    positions.index_copy_(0, moved, torch.from_numpy(ascending).to(positions))
     # Two ascending runs, which a stable sort only has to merge.
-    merged = np.argsort(positions.index_select(0, order).cpu().numpy(), kind="stable")
-    order = order.index_select(0, torch.from_numpy(merged).to(order.device))
+    merged = np.argsort(positions.cpu().numpy()[runs], kind="stable")
+    order = torch.from_numpy(runs[merged]).to(moved.device)
     positions.copy_(positions.index_select(0, order))
     for weight in weights:
         weight.copy_(weight.index_fill_(0, moved, 0.0).index_select(0, order))
