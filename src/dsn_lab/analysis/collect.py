@@ -1,0 +1,113 @@
+"""The results of a folder: a row a run, and what is damaged, unfinished or there twice."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dsn_lab import results
+from dsn_lab.analysis import methods
+from dsn_lab.errors import UserError
+from dsn_lab.files import written_whole
+
+CELL_FOLDER = re.compile(r"fold(\d+)-seed(\d+)")
+STARTED = (results.CHECKPOINT, "metrics.csv")
+NEEDED = ("dataset", "model", "fold", "seed", "epochs", "protocol_epochs", "test_accuracy")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a results folder holds.
+
+    Attributes:
+        root: the folder.
+        runs: a row a finished run: its record, its ``method`` (a label that no other settings
+            share) and its ``path``.
+        unfinished: a row a cell that began and has no result: ``dataset``, ``method``, ``fold``,
+            ``seed``, ``path``.
+        settings: of each method, what its runs have in common and other methods may not.
+        problems: a line for each file that is not used, with the reason.
+    """
+
+    root: Path
+    runs: pd.DataFrame
+    unfinished: pd.DataFrame
+    settings: dict[str, dict[str, Any]]
+    problems: list[str]
+
+
+def collect(root: Path) -> Collection:
+    """Read every ``result.json`` below ``root``; a damaged one does not hinder the others.
+
+    Raises:
+        UserError: there is no such folder, or no result that can be read in it.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: there is no such folder; give the results_dir of the runs")
+    records: list[results.Record] = []
+    problems: list[str] = []
+    for path in sorted(root.rglob(results.RESULT)):
+        try:
+            record = results.read(path.parent) or {}
+        except (UserError, OSError) as error:
+            problems.append(str(error).split(";", maxsplit=1)[0])
+            continue
+        if lacking := [key for key in NEEDED if record.get(key) is None]:
+            problems.append(f"{path} is no result: it lacks {', '.join(lacking)}")
+        else:
+            records.append(record | {"path": str(path.parent.relative_to(root))})
+    if not records:
+        reason = f"; {len(problems)} damaged, first: {problems[0]}" if problems else ""
+        raise UserError(f"{root}: no {results.RESULT} below it{reason}")
+    labels, settings = methods.labels(records)
+    runs = pd.DataFrame(
+        [record | {"method": label} for record, label in zip(records, labels, strict=True)]
+    )
+    keys = ["method", "dataset", "fold", "seed"]
+    for again in runs[runs.duplicated(keys)].itertuples():
+        problems.append(f"{root / again.path} repeats a run that is there already; not counted")
+    runs = runs.drop_duplicates(keys).sort_values(keys, ignore_index=True)
+    return Collection(root, runs, _unfinished(root, runs), settings, problems)
+
+
+def _unfinished(root: Path, runs: pd.DataFrame) -> pd.DataFrame:
+    """Cells that have a checkpoint or metrics, and no result."""
+    siblings = {str(Path(run.path).parent): run.method for run in runs.itertuples()}
+    rows = [
+        {
+            "dataset": folder.parent.parent.name,
+            # Without a finished run of these settings, the folder's name is all there is.
+            "method": siblings.get(str(folder.parent.relative_to(root)), folder.parent.name),
+            "fold": fold,
+            "seed": seed,
+            "path": str(folder.relative_to(root)),
+        }
+        for folder, fold, seed in _cells(root)
+        if any((folder / name).exists() for name in STARTED)
+        and not (folder / results.RESULT).exists()
+    ]
+    return pd.DataFrame(rows, columns=["dataset", "method", "fold", "seed", "path"])
+
+
+def _cells(root: Path) -> Iterator[tuple[Path, int, int]]:
+    for folder in sorted(root.rglob("fold*-seed*")):
+        if (match := CELL_FOLDER.fullmatch(folder.name)) and folder.parent.parent != root.parent:
+            yield folder, int(match[1]), int(match[2])
+
+
+def write_parquet(runs: pd.DataFrame, path: Path) -> None:
+    """Store the runs; a column whose values are of several types is stored as JSON."""
+    stored = runs.copy()
+    for name in stored.columns[stored.dtypes == object]:
+        if stored[name].dropna().map(type).nunique() > 1 or stored[name].map(_is_nested).any():
+            stored[name] = stored[name].map(json.dumps)
+    with written_whole(path) as temporary:
+        stored.to_parquet(temporary, index=False)
+
+
+def _is_nested(value: object) -> bool:
+    return isinstance(value, list | dict)

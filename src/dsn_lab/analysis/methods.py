@@ -1,0 +1,121 @@
+"""Which runs are runs of one method, and what to call it.
+
+A method is a model, its sparse training or pruning, and every setting that decides a result, but
+not the dataset, the fold and the seed. Two runs that differ in any such setting are of different
+methods, so that nothing unlike is ever averaged.
+
+A few settings have a default of their own for each archive (``archive_defaults`` in
+``conf/config.yaml``: width, padding, scaling). As long as all runs of a model have their
+archive's default, such a setting does not tell methods apart; if one run has another value, it
+does, for all runs of that model. The sparsity always does.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from dsn_lab.results import Record
+
+CHOICES = ("model", "dst", "dsp", "sparsity")
+NOT_OF_A_METHOD = {"config.dataset.name", "config.dataset.archive", "config.fold"}
+SAID_BY_SPARSITY = {"config.sparsity", "config.model.sparsity"}
+BY_ARCHIVE = {"config.model.width", "config.model.padding", "config.dataset.scaling"}
+# What a label says first, if it differs.
+FIRST = ("dst", "dsp", "sparsity", "config.model.groups", "config.trainer.max_epochs")
+NAMES = {"dsn": "DSN", "lite": "LITE", "inception": "Inception"}
+ABSENT = "absent"
+
+
+def labels(records: Sequence[Record]) -> tuple[list[str], dict[str, Record]]:
+    """Label each record's method by what tells it from the model's other methods here.
+
+    Returns:
+        A label for each record, equal for equal methods only; and each label's settings, those
+        that differ by archive left out.
+    """
+    given: list[str] = [""] * len(records)
+    settings: dict[str, Record] = {}
+    for model in sorted({record["model"] for record in records}):
+        members = [i for i, record in enumerate(records) if record["model"] == model]
+        for i, identity in zip(members, _identities([records[i] for i in members]), strict=True):
+            given[i] = identity
+    keys = {key: json.loads(key) for key in given}
+    for model in sorted({identity["model"] for identity in keys.values()}):
+        of_model = {key: identity for key, identity in keys.items() if identity["model"] == model}
+        telling = _telling(list(of_model.values()))
+        for key, identity in of_model.items():
+            settings[_label(identity, telling)] = identity
+            keys[key] = _label(identity, telling)
+    return [keys[key] for key in given], settings
+
+
+def _identities(records: Sequence[Record]) -> Iterable[str]:
+    """A text for each record of a model, equal exactly for equal methods."""
+    dropped = {key for key in BY_ARCHIVE if all(_is_archive_default(r, key) for r in records)}
+    dropped |= NOT_OF_A_METHOD | SAID_BY_SPARSITY
+    for record in records:
+        identity = {key: record[key] for key in CHOICES if key in record}
+        identity |= {
+            key: value
+            for key, value in record.items()
+            if key.startswith("config.") and key not in dropped and not key.endswith(".seed")
+        }
+        yield json.dumps(identity, sort_keys=True)
+
+
+def _is_archive_default(record: Record, key: str) -> bool:
+    defaults = _archive_defaults().get(record.get("archive"), {})
+    return key not in record or record[key] == defaults.get(key.rpartition(".")[2])
+
+
+@cache
+def _archive_defaults() -> Mapping[Any, Any]:
+    text = files("dsn_lab.conf").joinpath("config.yaml").read_text()
+    defaults = OmegaConf.create(text)["archive_defaults"]
+    loaded = OmegaConf.to_container(defaults)
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def _telling(identities: Sequence[Record]) -> list[str]:
+    """The settings that tell methods apart: of two that say the same, only the first."""
+    every = {key for identity in identities for key in identity}
+    chosen: list[str] = []
+    classes = 1
+    for key in [*FIRST, *sorted(every - set(FIRST))]:
+        refined = len({tuple(_value(i, k) for k in [*chosen, key]) for i in identities})
+        if refined > classes:
+            chosen.append(key)
+            classes = refined
+    return chosen
+
+
+def _value(identity: Record, key: str) -> str:
+    return json.dumps(identity[key]) if key in identity else ABSENT
+
+
+def _label(identity: Record, telling: Sequence[str]) -> str:
+    parts = [NAMES.get(identity["model"], identity["model"])]
+    parts += [_say(key, identity) for key in telling]
+    return " ".join(part for part in parts if part)
+
+
+def _say(key: str, identity: Record) -> str:
+    """A setting in a few words; the usual choice of ``dst`` and ``dsp`` in none."""
+    short = key.removeprefix("config.model.").removeprefix("config.")
+    if key not in identity:
+        return f"no-{short}"
+    value = identity[key]
+    if key == "sparsity":
+        return "" if identity.get("dst") == "dense" else f"S={value:g}"
+    if key == "config.trainer.max_epochs":
+        return f"{value}-epochs"
+    if key == "dst":
+        return "" if value == "dsn" else str(value)
+    if key == "dsp":
+        return {"none": "", "default": "DSP"}.get(value, f"DSP-{value}")
+    return f"{short.rpartition('.')[2] if short.count('.') < 2 else short}={value}"

@@ -1,0 +1,85 @@
+"""Published accuracies by dataset, from a folder of the user's."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from dsn_lab.errors import UserError
+
+TSML = "_accuracy.csv"
+
+
+@dataclass(frozen=True)
+class Published:
+    """Accuracies in [0, 1] on the archive's split.
+
+    Attributes:
+        scores: a dataset a row, a method a column, NaN where nothing is published.
+        runs: of each method, what a number is the mean of.
+        known: the methods of ``published.yaml``, those that figures show.
+    """
+
+    scores: pd.DataFrame
+    runs: dict[str, str]
+    known: list[str]
+
+
+def load(folder: Path) -> Published:
+    """Read the files that ``published.yaml`` lists, and those in tsml-eval's form.
+
+    Raises:
+        UserError: there is no such folder, nothing in it is known, or a file is damaged.
+    """
+    if not folder.is_dir():
+        raise UserError(f"reference_dir={folder}: there is no such folder")
+    listed = yaml.safe_load(files(__package__).joinpath("published.yaml").read_text())
+    columns: dict[str, pd.Series] = {}
+    runs: dict[str, str] = {}
+    for method in listed:
+        there = [file for file in method["files"] if (folder / file["path"]).exists()]
+        for file in there:
+            _add(columns, method["name"], _listed(folder, file))
+            runs[method["name"]] = method["runs"]
+    known = list(columns)
+    for path in sorted(folder.rglob(f"*{TSML}")):
+        name = path.name.removesuffix(TSML)
+        if name in known:
+            continue
+        _add(columns, name, _tsml(path))
+        runs[name] = "one run (tsml-eval)"
+    if not columns:
+        known_files = ", ".join(file["path"] for method in listed for file in method["files"])
+        raise UserError(
+            f"reference_dir={folder}: no published results in it; known are {known_files} and "
+            f"<Method>{TSML} in tsml-eval's form"
+        )
+    return Published(pd.DataFrame(columns), runs, known)
+
+
+def _add(columns: dict[str, pd.Series], name: str, series: pd.Series) -> None:
+    """Each archive may have a file of its own; the first to name a dataset is used."""
+    columns[name] = columns[name].combine_first(series) if name in columns else series
+
+
+def _listed(folder: Path, file: dict[str, Any]) -> pd.Series:
+    path = folder / file["path"]
+    try:
+        table = pd.read_csv(path)
+        for column, value in file.get("where", {}).items():
+            table = table[table[column] == value]
+        names = table[file["dataset"]].replace(file.get("rename", {}))
+        means = table[file["value"]].groupby(names).mean() / file["unit"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not in the form that published.yaml tells ({error})") from error
+    return means
+
+
+def _tsml(path: Path) -> pd.Series:
+    try:
+        return pd.read_csv(path, index_col=0)["0"].astype(float)
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: not in tsml-eval's form, it has no column 0") from error

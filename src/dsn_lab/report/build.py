@@ -1,0 +1,91 @@
+"""From results to a report: its parts, the page, and the files of each part."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from dsn_lab.analysis import aggregate
+from dsn_lab.analysis.collect import collect, write_parquet
+from dsn_lab.analysis.published import load
+from dsn_lab.files import written_whole
+from dsn_lab.report import comparison, cost, fields, overview, paper, pruning, wins
+from dsn_lab.report.inputs import Inputs
+from dsn_lab.report.parts import Section
+
+PAGE = "report.html"
+
+
+def build(results: Path, out: Path, reference_dir: Path | None) -> Path:
+    """Write the page, and below ``parts/`` PNG, CSV and LaTeX of each of its parts.
+
+    Args:
+        results: the folder of runs.
+        out: made if it is not there; gets ``report.html``, ``runs.parquet``, ``parts/`` and
+            ``tsml-eval/``.
+        reference_dir: a folder of published results, or None.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: there is nothing to report on, or the reference folder cannot be used.
+    """
+    collection = collect(results)
+    inputs = Inputs(collection, load(reference_dir) if reference_dir else None)
+    sections, absent = parts(inputs)
+    folder = out / "parts"
+    folder.mkdir(parents=True, exist_ok=True)
+    for section in sections:
+        for item in section.items:
+            item.write(folder)
+    write_parquet(collection.runs, out / "runs.parquet")
+    aggregate.write_csvs(collection.runs, out / "tsml-eval")
+    page = out / PAGE
+    with written_whole(page) as temporary:
+        temporary.write_text(render(inputs, sections, absent), encoding="utf-8")
+    return page
+
+
+def parts(inputs: Inputs) -> tuple[list[Section], list[tuple[str, str]]]:
+    """The sections whose data is there; of the others, title and reason."""
+    printed = paper.load()
+    network = printed["paper"]
+    candidates = [
+        ("Methods and accuracy", overview.section(inputs)),
+        ("Missing and damaged", overview.gaps(inputs)),
+        (printed["table1"]["title"], wins.section(inputs, printed["table1"], network)),
+        *((table["title"], paper.section(inputs, table, network)) for table in printed["tables"]),
+        ("Comparison of methods", comparison.section(inputs)),
+        ("Comparison with published results", comparison.published(inputs)),
+        ("Accuracy against FLOPs", cost.section(inputs)),
+        ("Receptive fields with and without groups", fields.section(inputs)),
+        ("Structured pruning", pruning.section(inputs)),
+    ]
+    sections = [part for _, part in candidates if isinstance(part, Section)]
+    return sections, [(title, part) for title, part in candidates if isinstance(part, str)]
+
+
+def render(inputs: Inputs, sections: list[Section], absent: list[tuple[str, str]]) -> str:
+    """The page, with everything it needs within it."""
+    loader = PackageLoader("dsn_lab.report", ".")
+    environment = Environment(loader=loader, autoescape=select_autoescape(), trim_blocks=True)
+    runs = inputs.runs
+    lacking = aggregate.missing(inputs.collection)
+    facts = {
+        "runs": len(runs),
+        "datasets": runs["dataset"].nunique(),
+        "methods": len(inputs.methods),
+        "seeds": runs["seed"].nunique(),
+        "folds": runs["fold"].nunique(),
+        "runs missing": len(lacking),
+    }
+    return environment.get_template("page.html").render(
+        style=files("dsn_lab.report").joinpath("style.css").read_text(),
+        facts=facts,
+        shortened=int((runs["epochs"] != runs["protocol_epochs"]).sum()),
+        missing=len(lacking),
+        problems=len(inputs.collection.problems),
+        sections=sections,
+        absent=absent,
+    )

@@ -1,0 +1,127 @@
+"""Which methods there are, how accurate each is on each dataset, and what is missing."""
+
+import json
+
+import pandas as pd
+
+from dsn_lab.analysis import aggregate
+from dsn_lab.analysis.methods import ABSENT
+from dsn_lab.report.inputs import Inputs, count, percent
+from dsn_lab.report.parts import Section, Table
+
+
+def section(inputs: Inputs) -> Section:
+    """The methods, and the accuracy of each on each dataset."""
+    return Section(
+        "overview",
+        "Methods and accuracy",
+        "A method is everything that decides a result but dataset, fold and seed. Runs of different "
+        "settings are never averaged; a mean over fewer runs than the method has elsewhere is "
+        "marked and takes no part in any comparison.",
+        [_methods(inputs), _accuracy(inputs)],
+    )
+
+
+def _methods(inputs: Inputs) -> Table:
+    rows = []
+    for method, runs in inputs.runs.groupby("method"):
+        short = runs["epochs"] != runs["protocol_epochs"]
+        rows.append(
+            {
+                "method": method,
+                "datasets": runs["dataset"].nunique(),
+                "runs": len(runs),
+                "folds": aggregate.ranges(runs["fold"].unique()),
+                "seeds": aggregate.ranges(runs["seed"].unique()),
+                "epochs": aggregate.ranges(runs["epochs"].unique()),
+                "protocol": aggregate.ranges(runs["protocol_epochs"].unique()),
+                "shortened runs": int(short.sum()),
+                "differing settings": _differing(inputs, str(method)),
+            }
+        )
+    data = pd.DataFrame(rows)
+    display = data.astype(str)
+    marks = {(i, 7): "warn" for i, row in enumerate(rows) if row["shortened runs"]}
+    shortened = sum(row["shortened runs"] for row in rows)
+    caption = (
+        f"{count(len(rows), 'method')}. "
+        + f"{count(shortened, 'run')} shortened: other epochs than the protocol's. "
+        * bool(shortened)
+        + "The last column has the settings in which methods differ."
+    )
+    order = [c for c in display.columns if c != "differing settings"]
+    return Table("methods", caption, display[[*order, "differing settings"]], data, marks=marks)
+
+
+def _differing(inputs: Inputs, method: str) -> str:
+    """The method's values of settings in which methods differ."""
+    settings = inputs.collection.settings
+    own = settings[method]
+    said = []
+    for key in sorted({key for each in settings.values() for key in each}):
+        values = {json.dumps(each.get(key, ABSENT)) for each in settings.values()}
+        if len(values) > 1 and key in own and not key.endswith("_"):
+            said.append(f"{key.removeprefix('config.')}={own[key]}")
+    return ", ".join(said) or "–"
+
+
+def _accuracy(inputs: Inputs) -> Table:
+    every = sorted(set(inputs.runs["fold"]))
+    folds = inputs.folds or every
+    summary = aggregate.summarise(inputs.collection, folds)
+    wide = summary["mean"].unstack("method").reindex(columns=inputs.methods)
+    whole = aggregate.complete(summary)
+    display = pd.DataFrame({"dataset": wide.index}, dtype=str)
+    marks = {}
+    for j, method in enumerate(inputs.methods, start=1):
+        cells = []
+        for i, dataset in enumerate(wide.index):
+            if (dataset, method) not in summary.index:
+                cells.append("missing")
+                marks[i, j] = "gap"
+                continue
+            row = summary.loc[(dataset, method)]
+            cells.append(percent(row["mean"], row["std"], row["n"], row["expected"]))
+            if row["n"] < row["expected"]:
+                marks[i, j] = "warn"
+            elif len(inputs.methods) > 1 and row["mean"] == whole.loc[dataset].max():
+                marks[i, j] = "best"
+        display[method] = cells
+    caption = (
+        "Test accuracy in %: mean ± standard deviation (number of runs; fewer than the method has "
+        f"elsewhere as n/expected). {inputs.basis(summary)}. Best complete mean in bold."
+        + " Folds that not every method has are left out here." * (folds != every)
+    )
+    return Table("accuracy", caption, display, summary.reset_index(), marks=marks)
+
+
+def gaps(inputs: Inputs) -> Section | str:
+    """What is missing of the grid of all datasets, methods, folds and seeds, and what is damaged."""
+    lacking = aggregate.missing(inputs.collection)
+    problems = inputs.collection.problems
+    items = []
+    if len(lacking):
+        rows = [
+            {
+                "method": method,
+                "dataset": dataset,
+                "runs missing": len(cells),
+                "fold: seeds": "; ".join(
+                    f"{fold}: {aggregate.ranges(of_fold['seed'])}"
+                    for fold, of_fold in cells.groupby("fold")
+                ),
+                "begun": int(cells["begun"].sum()),
+            }
+            for (method, dataset), cells in lacking.groupby(["method", "dataset"])
+        ]
+        caption = (
+            f"{count(len(lacking), 'run')} of the grid of all methods, datasets, folds and seeds "
+            f"without a result; {lacking['begun'].sum()} of them begun."
+        )
+        items.append(Table("missing", caption, pd.DataFrame(rows).astype(str), lacking, text=2))
+    if problems:
+        listed = pd.DataFrame({"not used": problems})
+        items.append(Table("problems", count(len(problems), "file") + " not used.", listed, listed))
+    if not items:
+        return "Every run of the grid is there, and every file is whole."
+    return Section("missing", "Missing and damaged", "", list(items))

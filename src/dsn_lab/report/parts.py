@@ -1,0 +1,126 @@
+"""What a report is made of, and its files."""
+
+import base64
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dsn_lab.files import written_whole
+
+LONG_TABLE = 40
+TYPOGRAPHY = {"±": r"$\pm$", "–": "--", "−": "$-$", "×": r"$\times$", "≠": r"$\neq$"}
+ESCAPED = {c: f"\\{c}" for c in "%_#&$"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for people, and the numbers behind it.
+
+    Attributes:
+        name: of its files, without ending.
+        caption: what it shows and on what it rests.
+        display: the cells as text.
+        data: the numbers, a row an observation.
+        text: leading columns that are text, the first of them naming the row.
+        marks: classes of single cells by (row, column) position: ``best``, ``warn``.
+    """
+
+    name: str
+    caption: str
+    display: pd.DataFrame
+    data: pd.DataFrame
+    text: int = 1
+    marks: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write ``<name>.csv`` (the numbers) and ``<name>.tex`` (booktabs)."""
+        with written_whole(folder / f"{self.name}.csv") as temporary:
+            self.data.to_csv(temporary, index=False)
+        with written_whole(folder / f"{self.name}.tex") as temporary:
+            temporary.write_text(self.latex())
+
+    def latex(self) -> str:
+        """The table for a paper; needs the packages booktabs and, if long, longtable."""
+        style = self.display.style.hide(axis="index").format(escape="latex")
+        text = style.format_index(escape="latex", axis=1).to_latex(
+            hrules=True,
+            caption="".join(ESCAPED.get(c, c) for c in self.caption),
+            label=f"tab:{self.name}",
+            column_format="l" * self.text + "r" * (len(self.display.columns) - self.text),
+            environment="longtable" if len(self.display) > LONG_TABLE else "table",
+        )
+        for character, command in TYPOGRAPHY.items():
+            text = text.replace(character, command)
+        return str(text)
+
+    def rows(self) -> list[list[tuple[str, str]]]:
+        """The cells, row by row: text and class."""
+        return [
+            [(str(cell), self.marks.get((i, j), "")) for j, cell in enumerate(row)]
+            for i, row in enumerate(self.display.itertuples(index=False))
+        ]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure.
+
+    Attributes:
+        name: of its file, without ending.
+        caption: what it shows and on what it rests.
+        alt: the same for those who cannot see it.
+        png: the image.
+        width: in CSS pixels.
+        data: the numbers it shows, a row an observation.
+    """
+
+    name: str
+    caption: str
+    alt: str
+    png: bytes
+    width: int
+    data: pd.DataFrame
+
+    def write(self, folder: Path) -> None:
+        """Write ``<name>.png``, ``<name>.csv`` and ``<name>.tex``, which includes the image."""
+        with written_whole(folder / f"{self.name}.png") as temporary:
+            temporary.write_bytes(self.png)
+        with written_whole(folder / f"{self.name}.csv") as temporary:
+            self.data.to_csv(temporary, index=False)
+        caption = "".join(ESCAPED.get(c, c) for c in self.caption)
+        for character, command in TYPOGRAPHY.items():
+            caption = caption.replace(character, command)
+        with written_whole(folder / f"{self.name}.tex") as temporary:
+            temporary.write_text(
+                "\\begin{figure}\n\\centering\n"
+                f"\\includegraphics[width=\\linewidth]{{{self.name}.png}}\n"
+                f"\\caption{{{caption}}}\n\\label{{fig:{self.name}}}\n\\end{{figure}}\n"
+            )
+
+    @property
+    def source(self) -> str:
+        """The image within the page."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: a heading, a few words, tables and pictures."""
+
+    key: str
+    title: str
+    text: str
+    items: list[Table | Picture]
+
+
+def picture(name: str, caption: str, alt: str, figure: Figure, data: pd.DataFrame) -> Picture:
+    """Draw a figure at twice the page's resolution."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=192, bbox_inches="tight", facecolor="white")
+    png = buffer.getvalue()
+    # A PNG's width in pixels stands in bytes 16 to 19.
+    width = int.from_bytes(png[16:20], "big") // 2
+    return Picture(name, caption, alt, png, width, data)
