@@ -56,7 +56,7 @@ def make(
         name=f"{name}-seed{config['seed']}",
         resume=None if mode == "offline" else "allow",
         save_dir=folder,
-        config=config,
+        config=_nested(config),
         tags=tags,
     )
 
@@ -66,6 +66,18 @@ def finish(logger: WandbLogger, figures: Path) -> None:
     for path in sorted(figures.glob("*.png")):
         logger.log_image(path.stem, [str(path)])
     wandb.finish()
+
+
+def _nested(flat: dict[str, Any]) -> dict[str, Any]:
+    """Dotted keys as levels: W&B's panels find a setting by its path, not by a key with a dot."""
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *path, name = key.split(".")
+        level = nested
+        for part in path:
+            level = level.setdefault(part, {})
+        level[name] = value
+    return nested
 
 
 def _digest(settings: dict[str, Any]) -> str:
