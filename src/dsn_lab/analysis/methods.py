@@ -13,19 +13,18 @@ does, for all runs of that model. The sparsity always does.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from omegaconf import OmegaConf
-
+from dsn_lab.files import packaged_yaml
 from dsn_lab.results import Record
 
 CHOICES = ("model", "dst", "dsp", "sparsity")
 NOT_OF_A_METHOD = {"config.dataset.name", "config.dataset.archive", "config.fold"}
 SAID_BY_SPARSITY = {"config.sparsity", "config.model.sparsity"}
 BY_ARCHIVE = {"config.model.width", "config.model.padding", "config.dataset.scaling"}
-# What a label says first, if it differs.
-FIRST = ("dst", "dsp", "sparsity", "config.model.groups", "config.trainer.max_epochs")
+# What a label says first, if it differs: the kind of method, then settings within a kind.
+KIND = ("dst", "dsp")
+FIRST = ("sparsity", "config.model.groups", "config.trainer.max_epochs")
 NAMES = {"dsn": "DSN", "lite": "LITE", "inception": "Inception"}
 ABSENT = "absent"
 
@@ -44,13 +43,12 @@ def labels(records: Sequence[Record]) -> tuple[list[str], dict[str, Record]]:
         for i, identity in zip(members, _identities([records[i] for i in members]), strict=True):
             given[i] = identity
     keys = {key: json.loads(key) for key in given}
-    for model in sorted({identity["model"] for identity in keys.values()}):
-        of_model = {key: identity for key, identity in keys.items() if identity["model"] == model}
-        telling = _telling(list(of_model.values()))
-        for key, identity in of_model.items():
-            settings[_label(identity, telling)] = identity
-            keys[key] = _label(identity, telling)
-    return [keys[key] for key in given], settings
+    named: dict[str, str] = {}
+    for key, identity in keys.items():
+        label = _label(identity, list(keys.values()))
+        named[key] = label
+        settings[label] = identity
+    return [named[key] for key in given], settings
 
 
 def _identities(records: Sequence[Record]) -> Iterable[str]:
@@ -74,11 +72,8 @@ def _is_archive_default(record: Record, key: str) -> bool:
 
 @cache
 def _archive_defaults() -> Mapping[Any, Any]:
-    text = files("dsn_lab.conf").joinpath("config.yaml").read_text()
-    defaults = OmegaConf.create(text)["archive_defaults"]
-    loaded = OmegaConf.to_container(defaults)
-    assert isinstance(loaded, dict)
-    return loaded
+    defaults: Mapping[Any, Any] = packaged_yaml("dsn_lab.conf", "config.yaml")["archive_defaults"]
+    return defaults
 
 
 def _telling(identities: Sequence[Record]) -> list[str]:
@@ -86,7 +81,7 @@ def _telling(identities: Sequence[Record]) -> list[str]:
     every = {key for identity in identities for key in identity}
     chosen: list[str] = []
     classes = 1
-    for key in [*FIRST, *sorted(every - set(FIRST))]:
+    for key in [*FIRST, *sorted(every - {*FIRST, *KIND})]:
         refined = len({tuple(_value(i, k) for k in [*chosen, key]) for i in identities})
         if refined > classes:
             chosen.append(key)
@@ -98,9 +93,12 @@ def _value(identity: Record, key: str) -> str:
     return json.dumps(identity[key]) if key in identity else ABSENT
 
 
-def _label(identity: Record, telling: Sequence[str]) -> str:
+def _label(identity: Record, others: Sequence[Record]) -> str:
+    alike = [other for other in others if other["model"] == identity["model"]]
+    kind = [key for key in KIND if len({_value(other, key) for other in alike}) > 1]
+    alike = [o for o in alike if all(_value(o, key) == _value(identity, key) for key in kind)]
     parts = [NAMES.get(identity["model"], identity["model"])]
-    parts += [_say(key, identity) for key in telling]
+    parts += [_say(key, identity) for key in [*kind, *_telling(alike)]]
     return " ".join(part for part in parts if part)
 
 
@@ -111,7 +109,7 @@ def _say(key: str, identity: Record) -> str:
         return f"no-{short}"
     value = identity[key]
     if key == "sparsity":
-        return "" if identity.get("dst") == "dense" else f"S={value:g}"
+        return f"S={value:g}"
     if key == "config.trainer.max_epochs":
         return f"{value}-epochs"
     if key == "dst":

@@ -1,14 +1,13 @@
 """Published accuracies by dataset, from a folder of the user's."""
 
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from dsn_lab.errors import UserError
+from dsn_lab.files import packaged_yaml
 
 TSML = "_accuracy.csv"
 
@@ -36,7 +35,7 @@ def load(folder: Path) -> Published:
     """
     if not folder.is_dir():
         raise UserError(f"reference_dir={folder}: there is no such folder")
-    listed = yaml.safe_load(files(__package__).joinpath("published.yaml").read_text())
+    listed = packaged_yaml("dsn_lab.analysis", "published.yaml")
     columns: dict[str, pd.Series] = {}
     runs: dict[str, str] = {}
     for method in listed:

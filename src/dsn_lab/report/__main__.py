@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
         action="store_true",
         help="with --wandb: write their JSON into out, without account or network",
     )
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     try:
         settings = _settings(given.settings)
         if given.dry_run and not given.wandb:

@@ -43,7 +43,9 @@ def published(inputs: Inputs) -> Section | str:
     both = ours.join(theirs[[c for c in theirs if theirs[c].reindex(ours.index).notna().any()]])
     pairs = [
         (a, b)
-        for a, b in itertools.product(ours.columns, both.columns.difference(ours.columns, sort=False))
+        for a, b in itertools.product(
+            ours.columns, both.columns.difference(ours.columns, sort=False)
+        )
         if len(both[[a, b]].dropna())
     ]
     if not pairs:
@@ -54,24 +56,26 @@ def published(inputs: Inputs) -> Section | str:
     if known and len(common):
         items += _pictures("published", common, inputs)
     text = (
-        "Published accuracies are on the archive's own split, and so are ours here. Some are of "
-        "ensembles or of one run, ours are means of single networks: "
-        + "; ".join(f"{name}: {inputs.published.runs[name]}" for name in inputs.published.known)
-        + "; all others: one run."
+        "† published. Published accuracies are on the archive's own split, and so are ours here. "
+        "Ours are means of single networks; of the published, "
+        + "; ".join(f"{name} is a {inputs.published.runs[name]}" for name in inputs.published.known)
+        + "; all others are single runs."
     )
     return Section("published", "Comparison with published results", text, items)
 
 
 def _beside(name: str) -> str:
-    return f"{name} (published)"
+    return f"{name} †"
 
 
 def _said(inputs: Inputs, common: pd.DataFrame) -> str:
     out = sorted(set(inputs.scores.index) - set(common.index))
-    names = f": {', '.join(out[:8])}{', ...' * (len(out) > 8)}" if out else ""
+    names = f": {', '.join(out[:8])}{', ...' * (len(out) > 8)}"
     return (
         f"Over the {count(len(common), 'dataset')} on which each of the {len(common.columns)} "
-        f"methods has every expected run; {count(len(out), 'other')} left out{names}."
+        "methods has every expected run."
+        + f" {count(len(out), 'other')} left out{names}."
+        * bool(out)
     )
 
 
@@ -100,9 +104,10 @@ def _pairwise(
     caption = (
         f"Test accuracy, wins, ties and losses of the first method. {TESTS} "
         f"{inputs.basis(summary, scores.index)}."
-        + f" With fewer than {FEW} datasets no difference can be significant." * bool(few)
+        + f" With fewer than {FEW} datasets no difference can be significant."
+        * bool(few)
     )
-    return [Table(name, caption, display, data, 2, marks)]
+    return [Table(name, caption, display, data, ("against",), marks)]
 
 
 def _pictures(name: str, common: pd.DataFrame, inputs: Inputs) -> list[Table | Picture]:
@@ -113,7 +118,7 @@ def _pictures(name: str, common: pd.DataFrame, inputs: Inputs) -> list[Table | P
     items: list[Table | Picture] = []
     if len(common.columns) > 2 and len(common) > 1:
         caption = (
-            "Critical difference diagram: mean ranks (1 is best); a bar joins methods between which "
+            "Critical difference diagram: mean ranks, 1 is best; a bar joins methods between which "
             "Friedman's test, then two-sided Wilcoxon tests with Holm's correction, find no "
             f"difference at {stats.ALPHA:g}. {basis}."
         )
@@ -127,11 +132,12 @@ def _pictures(name: str, common: pd.DataFrame, inputs: Inputs) -> list[Table | P
         f"after Holm's correction at {stats.ALPHA:g}. {basis}."
     )
     alt = f"Matrix of {len(common.columns)} methods, best mean accuracy first"
-    rows = [m for m in common.columns if m in inputs.methods]
-    drawn = figures.comparison_matrix(common, rows)
+    ours = [m for m in common.columns if m in inputs.methods]
+    drawn = figures.comparison_matrix(common, ours)
     items.append(picture(f"multi_comparison_{name}", caption, alt, drawn, table))
-    best = common[rows].mean().idxmax()
-    others = [m for m in common.columns if m != best][:SHOWN_SCATTERS]
+    best = common[ours].mean().idxmax()
+    published = [m for m in common.columns if m not in ours]
+    others = (published or [m for m in ours if m != best])[:SHOWN_SCATTERS]
     caption = (
         f"Test accuracy of {best} against others, a dot a dataset; above the diagonal {best} is "
         f"better. {basis}."
@@ -141,6 +147,6 @@ def _pictures(name: str, common: pd.DataFrame, inputs: Inputs) -> list[Table | P
         f"{best} against {w.second}: {w.wins} wins, {w.ties} ties, {w.losses} losses"
         for w in wins.itertuples()
     )
-    drawn = figures.scatters(common, best, others, columns=min(3, len(others)))
+    drawn = figures.scatters(common, best, others)
     items.append(picture(f"scatter_{name}", caption, alt, drawn, table))
     return items

@@ -8,7 +8,7 @@ FEW_DATASETS = 6
 
 
 def section(inputs: Inputs) -> Section | str:
-    """Accuracy against FLOPs: of each dataset if there are few, and of the mean over common ones."""
+    """Accuracy against FLOPs: of each dataset if there are few, and the mean over all."""
     if not inputs.folds:
         return "No fold has been run by every method."
     common = inputs.scores.dropna()
@@ -38,7 +38,9 @@ def section(inputs: Inputs) -> Section | str:
             + (", bars: standard deviation over runs" if one else "")
             + f". {inputs.basis(inputs.summary, datasets)}."
         )
-        alt = "; ".join(f"{p.label}: {p.accuracy:.2f} % at {p.flops:.3g} M" for p in points.itertuples())
+        alt = "; ".join(
+            f"{p.label}: {p.accuracy:.2f} % at {p.flops:.3g} M" for p in points.itertuples()
+        )
         name = f"accuracy_flops_{datasets[0] if one else 'mean'}"
         drawn = figures.accuracy_by_cost(points, line=one and points["std"].notna().all())
         items.append(picture(name, caption, alt, drawn, points))

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from dsn_lab.analysis import stats
 
@@ -25,6 +25,7 @@ def critical_difference(scores: pd.DataFrame) -> Figure:
     Args:
         scores: a dataset a row, a method a column; three methods at least, nothing missing.
     """
+    import matplotlib.pyplot as plt
     from aeon.visualisation import plot_critical_difference
 
     longest = max(map(len, scores.columns))
@@ -34,6 +35,7 @@ def critical_difference(scores: pd.DataFrame) -> Figure:
     textspace = 0.5 + 0.13 * longest
     with _headless(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*same performance")
+        figure: Figure
         figure, _ = plot_critical_difference(
             scores.round(stats.DIGITS).to_numpy(),
             list(scores.columns),
@@ -42,29 +44,41 @@ def critical_difference(scores: pd.DataFrame) -> Figure:
             width=4 + 2 * textspace,
             textspace=textspace,
         )
+        plt.close(figure)
     return figure
 
 
-def comparison_matrix(scores: pd.DataFrame, rows: Sequence[str]) -> Figure:
-    """The multi-comparison matrix of the methods in ``rows`` against all."""
+def comparison_matrix(scores: pd.DataFrame, columns: Sequence[str]) -> Figure:
+    """The multi-comparison matrix of all methods (rows) against those in ``columns``."""
+    import matplotlib.pyplot as plt
     from aeon.visualisation import create_multi_comparison_matrix
+
+    longest = max(map(len, scores.columns))
+    size = (
+        0.09 * longest + max(1.3, 0.095 * longest) * len(columns) + 1.5,
+        0.55 * len(scores.columns) + 1.2,
+    )
 
     with _headless(), warnings.catch_warnings():
         # Two methods with equal scores throughout have no p-value.
         warnings.filterwarnings("ignore", category=RuntimeWarning)
-        figure = create_multi_comparison_matrix(
+        figure: Figure = create_multi_comparison_matrix(
             scores.round(stats.DIGITS),
             save_path="",
             statistic_name="Accuracy",
             pvalue_test_params={"zero_method": "wilcox", "alternative": "two-sided"},
             pvalue_threshold=stats.ALPHA,
-            row_comparates=list(rows),
+            col_comparates=list(columns),
+            fig_size=size,
+            font_size=9,
         )
+        plt.close(figure)
     return figure
 
 
-def scatters(scores: pd.DataFrame, best: str, others: Sequence[str], columns: int) -> Figure:
+def scatters(scores: pd.DataFrame, best: str, others: Sequence[str]) -> Figure:
     """Accuracy of one method (up) against each of the others, a dot a dataset."""
+    columns = 2 if len(others) == 4 else min(3, len(others))
     rows = math.ceil(len(others) / columns)
     figure = Figure(figsize=(3.4 * columns, 3.4 * rows), layout="constrained")
     all_axes = figure.subplots(rows, columns, squeeze=False).flatten()
@@ -73,8 +87,8 @@ def scatters(scores: pd.DataFrame, best: str, others: Sequence[str], columns: in
         axes.plot([low, 1], [low, 1], color="0.6", linewidth=1, zorder=1)
         axes.scatter(scores[other], scores[best], s=18, alpha=0.7, color=COLOURS[0], zorder=2)
         axes.set(xlabel=other, ylabel=best, xlim=(low, 1.01), ylim=(low, 1.01), aspect="equal")
-        axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=""))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
         axes.grid(alpha=0.25)
     for axes in all_axes[len(others) :]:
         axes.remove()
@@ -103,7 +117,9 @@ def accuracy_by_cost(points: pd.DataFrame, line: bool) -> Figure:
             label=point.label,
         )
     axes.set(xlabel="FLOPs for one series (millions)", ylabel="test accuracy (%)", xscale="log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.25, which="both")
     axes.margins(x=0.15, y=0.15)
     figure.legend(loc="outside right upper", frameon=False)
@@ -133,7 +149,7 @@ def field_sizes(layers: Sequence[Mapping[str, np.ndarray]]) -> Figure:
                 label=label if number == 1 else None,
             )
         axes.set(title=f"sparse layer {number}", xlabel="eNRF size (taps)")
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
         axes.grid(alpha=0.25)
     for axes in grid.flatten()[len(layers) :]:
         axes.remove()

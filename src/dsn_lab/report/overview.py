@@ -15,7 +15,7 @@ def section(inputs: Inputs) -> Section:
     return Section(
         "overview",
         "Methods and accuracy",
-        "A method is everything that decides a result but dataset, fold and seed. Runs of different "
+        "A method is all that decides a result but dataset, fold and seed. Runs of different "
         "settings are never averaged; a mean over fewer runs than the method has elsewhere is "
         "marked and takes no part in any comparison.",
         [_methods(inputs), _accuracy(inputs)],
@@ -49,8 +49,7 @@ def _methods(inputs: Inputs) -> Table:
         * bool(shortened)
         + "The last column has the settings in which methods differ."
     )
-    order = [c for c in display.columns if c != "differing settings"]
-    return Table("methods", caption, display[[*order, "differing settings"]], data, marks=marks)
+    return Table("methods", caption, display, data, ("differing settings",), marks)
 
 
 def _differing(inputs: Inputs, method: str) -> str:
@@ -90,13 +89,14 @@ def _accuracy(inputs: Inputs) -> Table:
     caption = (
         "Test accuracy in %: mean ± standard deviation (number of runs; fewer than the method has "
         f"elsewhere as n/expected). {inputs.basis(summary)}. Best complete mean in bold."
-        + " Folds that not every method has are left out here." * (folds != every)
+        + " Folds that not every method has are left out here."
+        * (folds != every)
     )
     return Table("accuracy", caption, display, summary.reset_index(), marks=marks)
 
 
-def gaps(inputs: Inputs) -> Section | str:
-    """What is missing of the grid of all datasets, methods, folds and seeds, and what is damaged."""
+def gaps(inputs: Inputs) -> Section | None:
+    """What is missing of the grid of datasets, methods, folds and seeds, and what is damaged."""
     lacking = aggregate.missing(inputs.collection)
     problems = inputs.collection.problems
     items = []
@@ -118,10 +118,12 @@ def gaps(inputs: Inputs) -> Section | str:
             f"{count(len(lacking), 'run')} of the grid of all methods, datasets, folds and seeds "
             f"without a result; {lacking['begun'].sum()} of them begun."
         )
-        items.append(Table("missing", caption, pd.DataFrame(rows).astype(str), lacking, text=2))
+        items.append(
+            Table("missing", caption, pd.DataFrame(rows).astype(str), lacking, ("dataset",))
+        )
     if problems:
         listed = pd.DataFrame({"not used": problems})
         items.append(Table("problems", count(len(problems), "file") + " not used.", listed, listed))
     if not items:
-        return "Every run of the grid is there, and every file is whole."
+        return None
     return Section("missing", "Missing and damaged", "", list(items))

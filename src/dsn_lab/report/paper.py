@@ -1,24 +1,24 @@
 """The paper's tables as printed, with our numbers and the difference beside them."""
 
-from collections.abc import Iterator, Mapping
-from importlib.resources import files
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from dsn_lab.analysis import aggregate
+from dsn_lab.files import packaged_yaml
 from dsn_lab.report.inputs import SPLIT, Inputs, percent, signed
 from dsn_lab.report.parts import Section, Table
 
 # What a printed cell holds: the column of a run, the printed unit, and its name.
 COST = (("params_active", 1e3, "params (K)"), ("flops", 1e6, "FLOPs (M)"))
 NONE = "–"
+OURS = "our method (not as in the paper)"
 
 
 def load() -> dict[str, Any]:
     """The printed tables."""
-    loaded: dict[str, Any] = yaml.safe_load(files(__package__).joinpath("paper.yaml").read_text())
+    loaded: dict[str, Any] = packaged_yaml("dsn_lab.report", "paper.yaml")
     return loaded
 
 
@@ -37,7 +37,10 @@ def section(inputs: Inputs, table: Mapping[str, Any], paper: Mapping[str, Any]) 
     )
     display, marks = _display(data)
     return Section(
-        table["name"], table["title"], "", [Table(table["name"], caption, display, data, 3, marks)]
+        table["name"],
+        table["title"],
+        "",
+        [Table(table["name"], caption, display, data, ("dataset", OURS), marks)],
     )
 
 
@@ -93,28 +96,35 @@ def _ours(
 
 
 def _display(data: pd.DataFrame) -> tuple[pd.DataFrame, dict[tuple[int, int], str]]:
-    """The rows as text; rows of the printed table that have none of ours say so."""
-    shown = pd.DataFrame({"": data["row"], "dataset": data["dataset"]})
-    shown["our method"] = data["method"].fillna(NONE)
-    shown["accuracy printed"] = data["accuracy printed"].map("{:.2f}".format)
-    ours = data.to_dict("records")
-    shown["ours"] = [
-        NONE if pd.isna(r["ours"]) else percent(r["ours"] / 100, r["std"] / 100, int(r["n"]), int(r["expected"]))
-        for r in ours
+    """The rows as text; what was not run, and what is not printed, is a dash."""
+    rows = data.to_dict("records")
+    shown = pd.DataFrame({"in the paper": data["row"], "dataset": data["dataset"]})
+    shown["accuracy % printed"] = [f"{row['accuracy printed']:.2f}" for row in rows]
+    shown["accuracy % ours"] = [
+        NONE
+        if pd.isna(row["ours"])
+        else percent(row["ours"] / 100, row["std"] / 100, int(row["n"]), int(row["expected"]))
+        for row in rows
     ]
-    shown["difference"] = [_signed(r["difference"]) for r in ours]
+    shown["accuracy diff."] = [_number(row["difference"], signed) for row in rows]
     for _, _, name in COST:
         if f"{name} printed" in data.columns:
-            shown[f"{name} printed"] = data[f"{name} printed"].map("{:.2f}".format)
-            shown[f"{name} ours"] = [NONE if pd.isna(r[name]) else f"{r[name]:.2f}" for r in ours]
-            shown[f"{name} diff."] = [_signed(r[f"{name} difference"]) for r in ours]
-    shown["not as in the paper"] = data["deviations"].fillna(NONE).replace("", "nothing")
-    column = shown.columns.get_loc("ours")
-    marks = {
-        (i, column): "warn" for i, r in enumerate(ours) if not pd.isna(r["n"]) and r["n"] < r["expected"]
-    }
+            for suffix, key, form in (
+                ("printed", f"{name} printed", "{:.2f}".format),
+                ("ours", name, "{:.2f}".format),
+                ("diff.", f"{name} difference", signed),
+            ):
+                shown[f"{name} {suffix}"] = [_number(row[key], form) for row in rows]
+    shown[OURS] = [
+        NONE
+        if pd.isna(row["ours"])
+        else row["method"] + (f" ({row['deviations']})" if row["deviations"] else "")
+        for row in rows
+    ]
+    # An incomplete cell has fewer runs than expected; NaN compares as false.
+    marks = {(i, 3): "warn" for i, row in enumerate(rows) if row["n"] < row["expected"]}
     return shown, marks
 
 
-def _signed(value: float) -> str:
-    return NONE if pd.isna(value) else signed(value)
+def _number(value: float, form: Callable[[float], str]) -> str:
+    return NONE if pd.isna(value) else form(value)

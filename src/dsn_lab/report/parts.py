@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from dsn_lab.files import written_whole
 
-LONG_TABLE = 40
-TYPOGRAPHY = {"±": r"$\pm$", "–": "--", "−": "$-$", "×": r"$\times$", "≠": r"$\neq$"}
+LONG_TABLE = 40  # rows
+LONG_CELL = 40  # characters
+TYPOGRAPHY = {"±": r"$\pm$", "–": "--", "−": "$-$", "×": r"$\times$", "†": r"\dag{}"}
 ESCAPED = {c: f"\\{c}" for c in "%_#&$"}
 
 
@@ -24,7 +25,7 @@ class Table:
         caption: what it shows and on what it rests.
         display: the cells as text.
         data: the numbers, a row an observation.
-        text: leading columns that are text, the first of them naming the row.
+        left: columns that are text, besides the first, which names the row.
         marks: classes of single cells by (row, column) position: ``best``, ``warn``.
     """
 
@@ -32,7 +33,7 @@ class Table:
     caption: str
     display: pd.DataFrame
     data: pd.DataFrame
-    text: int = 1
+    left: tuple[str, ...] = ()
     marks: dict[tuple[int, int], str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
@@ -49,17 +50,25 @@ class Table:
             hrules=True,
             caption="".join(ESCAPED.get(c, c) for c in self.caption),
             label=f"tab:{self.name}",
-            column_format="l" * self.text + "r" * (len(self.display.columns) - self.text),
+            column_format="".join("l" if self.is_text(c) else "r" for c in self.display.columns),
             environment="longtable" if len(self.display) > LONG_TABLE else "table",
         )
         for character, command in TYPOGRAPHY.items():
             text = text.replace(character, command)
         return str(text)
 
+    def is_text(self, column: str) -> bool:
+        """Whether a column is text, not numbers."""
+        return column == self.display.columns[0] or column in self.left
+
     def rows(self) -> list[list[tuple[str, str]]]:
-        """The cells, row by row: text and class."""
+        """The cells, row by row: text and classes."""
+        texts = [self.is_text(column) for column in self.display.columns]
         return [
-            [(str(cell), self.marks.get((i, j), "")) for j, cell in enumerate(row)]
+            [
+                (cell, " ".join(filter(None, [self.marks.get((i, j)), _kind(cell, texts[j])])))
+                for j, cell in enumerate(row)
+            ]
             for i, row in enumerate(self.display.itertuples(index=False))
         ]
 
@@ -114,6 +123,13 @@ class Section:
     title: str
     text: str
     items: list[Table | Picture]
+
+
+def _kind(cell: str, text: bool) -> str:
+    """The class of a cell: numbers have none, text that is long may be wrapped."""
+    if not text:
+        return ""
+    return "text long" if len(cell) > LONG_CELL else "text"
 
 
 def picture(name: str, caption: str, alt: str, figure: Figure, data: pd.DataFrame) -> Picture:

@@ -34,8 +34,9 @@ def section(inputs: Inputs) -> Section | str:
     if not items:
         return "No dataset has every expected run of every variant of a pruned network."
     text = (
-        "Base: trained without the penalty. Pretrained: with it, before pruning. Scratch: the pruned "
-        "shape, trained from fresh weights. Compression: share of the base's parameters removed."
+        "Base: trained without the penalty. Pretrained: with it, not yet pruned. Scratch: the "
+        "pruned shape, trained from fresh weights. Compression: share of the base's parameters "
+        "that is removed."
     )
     return Section("pruning", "Structured pruning", text, list(items))
 
