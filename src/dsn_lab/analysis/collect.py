@@ -102,7 +102,7 @@ def _cells(root: Path) -> Iterator[tuple[Path, int, int]]:
 def write_parquet(runs: pd.DataFrame, path: Path) -> None:
     """Store the runs; a column whose values are of several types is stored as JSON."""
     stored = runs.copy()
-    for name in stored.select_dtypes("object").columns:
+    for name in [name for name in stored.columns if stored[name].dtype.kind == "O"]:
         if stored[name].dropna().map(type).nunique() > 1 or stored[name].map(_is_nested).any():
             stored[name] = stored[name].map(json.dumps)
     with written_whole(path) as temporary:

@@ -116,4 +116,6 @@ def _say(key: str, identity: Record) -> str:
         return "" if value == "dsn" else str(value)
     if key == "dsp":
         return {"none": "", "default": "DSP"}.get(value, f"DSP-{value}")
-    return f"{short.rpartition('.')[2] if short.count('.') < 2 else short}={value}"
+    # Words as they are; anything else so that 1, "1" and true remain three things.
+    word = isinstance(value, str) and value.islower() and value.replace("_", "").isalpha()
+    return f"{short.rpartition('.')[2]}={value if word else json.dumps(value)}"

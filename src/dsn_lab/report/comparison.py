@@ -111,12 +111,14 @@ def _pairwise(
 
 
 def _pictures(name: str, common: pd.DataFrame, inputs: Inputs) -> list[Table | Picture]:
-    """Critical difference from three methods on, matrix, and scatter of the first method."""
+    """Critical difference from three methods on, matrix, and scatters; none for one dataset."""
+    if len(common) < 2:
+        return []
     summary = inputs.summary if name == "ours" else inputs.on_split
     basis = inputs.basis(summary, common.index)
     table = common.reset_index(names="dataset")
     items: list[Table | Picture] = []
-    if len(common.columns) > 2 and len(common) > 1:
+    if len(common.columns) > 2:
         caption = (
             "Critical difference diagram: mean ranks, 1 is best; a bar joins methods between which "
             "Friedman's test, then two-sided Wilcoxon tests with Holm's correction, find no "
