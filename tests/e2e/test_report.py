@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +85,7 @@ def test_an_incomplete_cell_is_marked_and_takes_no_part(tmp_path: Path) -> None:
     main([str(tmp_path / "results"), f"out={tmp_path}"])
     page = (tmp_path / "report.html").read_text()
     assert "90.00 (1/2)" in page
-    assert "Over the 1 dataset" in page
+    assert "over the 1 dataset for which all have" in page
     assert "1 other left out: Coffee" in page
     assert "Missing and damaged" in headings(tmp_path / "report.html")
     with (tmp_path / "parts" / "pairwise.csv").open() as file:
@@ -153,6 +155,25 @@ def test_the_dry_run_writes_what_wandb_would_get(
     blocks = json.loads(Path(report).read_text())["spec"]["blocks"]
     assert sum(block["type"] == "panel-grid" for block in blocks) == 4
     assert "20 runs of 5 methods on 2 datasets" in Path(report).read_text()
+
+
+def test_without_wandb_workspaces_a_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, record("GunPoint"), "dsn")
+    monkeypatch.delitem(sys.modules, "dsn_lab.report.dashboard", raising=False)
+    monkeypatch.delattr("dsn_lab.report.dashboard", raising=False)
+    monkeypatch.setitem(sys.modules, "wandb_workspaces.reports.v2", None)
+    assert "pip install wandb-workspaces" in refused(capsys, str(tmp_path), "--wandb", "--dry-run")
+
+
+def test_a_report_without_networks_does_not_import_torch(tmp_path: Path) -> None:
+    sweep(tmp_path / "results", ("GunPoint", "Coffee"), range(2))
+    code = "import sys; from dsn_lab.report.__main__ import main; main(sys.argv[1:])\n"
+    code += "print({'torch', 'lightning', 'wandb'} & set(sys.modules))"
+    command = [sys.executable, "-c", code, str(tmp_path / "results"), f"out={tmp_path}"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines()[-1] == "set()"
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,10 @@ def section(inputs: Inputs) -> Section | str:
         return "Needs runs of two methods; there is one."
     if not inputs.folds:
         return "No fold has been run by every method."
+    if (inputs.scores.notna().sum(axis=1) < 2).all():
+        return "No dataset has every expected run of two methods."
     common = inputs.scores.dropna()
-    if common.empty:
-        return "No dataset has every expected run of every method."
-    items = _pairwise("pairwise", common, inputs, None)
+    items = _pairwise("pairwise", inputs.scores, inputs, None)
     items += _pictures("ours", common, inputs)
     return Section("comparison", "Comparison of methods", _said(inputs, common), items)
 
@@ -52,9 +52,11 @@ def published(inputs: Inputs) -> Section | str:
         return "No dataset is both complete here and in the published results."
     items = _pairwise("published", both, inputs, pairs)
     known = [_beside(name) for name in inputs.published.known if _beside(name) in both]
-    common = both[[*ours.columns, *known]].dropna()
-    if known and len(common):
-        items += _pictures("published", common, inputs)
+    # Figures show those known ones that have the most of our datasets: all of one archive.
+    covered = both.loc[ours.dropna().index, known].notna().sum()
+    shown = [name for name in known if covered[name] == covered.max() > 0]
+    if shown:
+        items += _pictures("published", both[[*ours.columns, *shown]].dropna(), inputs)
     text = (
         "† published. Published accuracies are on the archive's own split, and so are ours here. "
         "Ours are means of single networks; of the published, "
@@ -72,10 +74,12 @@ def _said(inputs: Inputs, common: pd.DataFrame) -> str:
     out = sorted(set(inputs.scores.index) - set(common.index))
     names = f": {', '.join(out[:8])}{', ...' * (len(out) > 8)}"
     return (
-        f"Over the {count(len(common), 'dataset')} on which each of the {len(common.columns)} "
-        "methods has every expected run."
-        + f" {count(len(out), 'other')} left out{names}."
-        * bool(out)
+        "The table compares two methods on the datasets for which both have every expected run; "
+        f"figures compare all {len(common.columns)} methods over the "
+        f"{count(len(common), 'dataset')} for which all have. "
+        f"{count(len(out), 'other')} left out{names}."
+        if out
+        else f"Over {count(len(common), 'dataset')}, for which every method has every expected run."
     )
 
 

@@ -64,7 +64,7 @@ class Inputs:
 def epochs(rows: pd.DataFrame) -> str:
     """The epochs of rows of a summary, and how many the protocol asks for if they are fewer."""
     said = [
-        f"{row.epochs} epochs"
+        f"{row.epochs} epoch{'s' * (row.epochs != '1')}"
         + (
             f" (shortened: the protocol has {row.protocol_epochs})"
             if row.epochs != row.protocol_epochs
@@ -96,7 +96,8 @@ def percent(mean: float, std: float, n: int, expected: int) -> str:
 
 def signed(value: float, digits: int = 2) -> str:
     """A difference with its sign."""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    # Adding zero turns minus zero into zero.
+    return f"{round(value, digits) + 0:+.{digits}f}".replace("-", "−")
 
 
 def p_value(value: float) -> str:

@@ -42,7 +42,7 @@ def section(inputs: Inputs, table: Mapping[str, Any], paper: Mapping[str, Any]) 
         * bool(differing)
     )
     items = [
-        Table("table1", caption, _display(data), data, ("baseline (published)",)),
+        Table("table1", caption, _display(data), data, ("baseline: published as",)),
         _cost(inputs, runs, table),
     ]
     return Section("table1", table["title"], "", list(items))
@@ -85,7 +85,7 @@ def _display(data: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "our method": data["method"],
-            "baseline (published)": data["baseline"] + ": " + data["published"],
+            "baseline: published as": data["baseline"] + ": " + data["published"],
             "wins : losses (ties) printed, of 85": data["DSN wins printed"].astype(str)
             + " : "
             + data["baseline wins printed"].astype(str)
