@@ -28,8 +28,8 @@ from dsn_lab.training import PROTOCOL_EPOCHS, quieten
 
 ADAM = partial(torch.optim.Adam, lr=3e-4, fused=True)
 COSINE = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=1000, eta_min=1e-4)
-SHAPES = [(2, 100), (8, 300), (16, 150), (16, 500), (16, 1000)]  # batch, length
-STEPS, EPOCHS = 12, 3
+SHAPES = [(2, 100), (16, 150), (16, 600)]  # batch, length
+STEPS, EPOCHS = 10, 2
 METHODS = {
     "S = 0.8": {"sparsity": 0.8},
     "S = 0.8, no groups": {"sparsity": 0.8, "groups": 1},

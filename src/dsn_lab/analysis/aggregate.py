@@ -13,11 +13,13 @@ MEASURES = ("test_accuracy", "test_balanced_accuracy", "test_f1_macro", "test_lo
 
 
 def expected(collection: Collection) -> dict[str, set[tuple[int, int]]]:
-    """The folds and seeds that each method has run, or begun, on any dataset."""
-    begun = pd.concat([collection.runs[["method", *RUN]], collection.unfinished[["method", *RUN]]])
+    """The folds and seeds that each method has finished on any dataset.
+
+    One that has only begun does not count: a sweep under way may be compared on what it has.
+    """
     return {
         method: {(int(fold), int(seed)) for fold, seed in rows[RUN].itertuples(index=False)}
-        for method, rows in begun.groupby("method")
+        for method, rows in collection.runs.groupby("method")
     }
 
 
