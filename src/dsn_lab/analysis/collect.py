@@ -95,7 +95,7 @@ def _unfinished(root: Path, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _cells(root: Path) -> Iterator[tuple[Path, int, int]]:
     for folder in sorted(root.rglob("fold*-seed*")):
-        if (match := CELL_FOLDER.fullmatch(folder.name)) and folder.parent.parent != root.parent:
+        if match := CELL_FOLDER.fullmatch(folder.name):
             yield folder, int(match[1]), int(match[2])
 
 
