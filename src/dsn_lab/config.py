@@ -15,7 +15,7 @@ from dsn_lab.data import names
 from dsn_lab.errors import UserError
 
 # Where and how a cell is computed; everything else is what is computed.
-RUNTIME_KEYS = {"output_dir", "results_dir", "data_dir", "force", "logger", "threads"}
+RUNTIME_KEYS = {"output_dir", "results_dir", "data_dir", "force", "dry_run", "logger", "threads"}
 RUNTIME_TRAINER_KEYS = {"accelerator", "devices", "num_nodes", "enable_progress_bar", "profiler"}
 
 Settings = dict[str, Any]
@@ -70,6 +70,7 @@ class Config(_Checked):
     results_dir: str
     output_dir: str
     force: bool
+    dry_run: bool
     recalibrate: bool
     archive_defaults: Settings
 
@@ -128,14 +129,17 @@ def _cell(*, _root_: DictConfig) -> str:
 
 
 def register() -> None:
-    """Make every dataset a choice of the group ``dataset``, and ``${cell:}`` a resolver."""
+    """Make every dataset a choice of the group ``dataset``."""
     store = ConfigStore.instance()
     for archive, members in (("UCR", names.UCR), ("UEA", names.UEA), ("UCI", names.UCI)):
         for name in members:
             scaling = f"${{archive_defaults.{archive}.scaling}}"
             node = {"name": name, "archive": archive, "scaling": scaling}
             store.store(group="dataset", name=name, node=node, provider="dsn_lab")
-    OmegaConf.register_new_resolver("cell", _cell, replace=True)
+
+
+# On import, because workers of a sweep import this and call nothing.
+OmegaConf.register_new_resolver("cell", _cell, replace=True)
 
 
 def cell_settings(config: Config) -> Settings:

@@ -16,6 +16,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 from pydantic import ValidationError
 from torch.optim.swa_utils import update_bn
 
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 
 # What the two papers train for; a result that differs says so.
 PROTOCOL_EPOCHS = 1000
-OUR_TRAINER_KEYS = {"logger", "callbacks", "default_root_dir"}
+OUR_TRAINER_KEYS = {"logger", "callbacks", "default_root_dir", "plugins"}
 
 
 def train_and_test(config: Config, folder: Path, settings: Settings) -> results.Record:
@@ -181,6 +182,8 @@ def _trainer(
             callbacks=callbacks,
             logger=logger or False,
             default_root_dir=folder,
+            # Submitit queues a job again, with everything it was called with; not Lightning.
+            plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
@@ -214,7 +217,13 @@ def _fit(
         if not trainer.interrupted:
             raise
         log.info("interrupted; the same command resumes from %s", folder)
-        sys.exit(130)
+        sys.exit(143 if trainer.received_sigterm else 130)
+    except Exception as error:
+        # SLURM ends all processes of a job at once: if W&B's is the first to go, its error is not
+        # the cell's result.
+        if trainer.received_sigterm:
+            raise SystemExit(143) from error
+        raise
 
 
 def quieten() -> None:
