@@ -64,10 +64,10 @@ def _run(cfg: DictConfig) -> float | None:
     try:
         settings = config.checked(cfg)
         if settings.dry_run:
-            cell = Cell((), folder, (choices.model, choices.dst), settings)
+            cell = Cell((), folder, (choices["model"], choices["dst"]), settings)
             sweep_plan.show([cell], Path(settings.results_dir))
             return None
-        record = run(settings, folder, model=choices.model, dst=choices.dst)
+        record = run(settings, folder, model=choices["model"], dst=choices["dst"])
     except PostponedError as error:
         if in_sweep:
             raise

@@ -14,9 +14,9 @@ import lightning
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.plugins.environments import SLURMEnvironment
 from pydantic import ValidationError
 from torch.optim.swa_utils import update_bn
 

@@ -60,6 +60,7 @@ class ResumingSweeper(BasicSweeper):
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
         assert self.hydra_context is not None
+        assert self.config is not None
         loader = self.hydra_context.config_loader
         return loader.load_sweep_config(self.config, list(overrides))
 
@@ -68,7 +69,8 @@ class ResumingSweeper(BasicSweeper):
         HydraConfig.instance().set_config(cfg)
         folder = Path(cfg.hydra.sweep.dir, cfg.hydra.sweep.subdir).absolute()
         choices = cfg.hydra.runtime.choices
-        settings = config.checked(OmegaConf.masked_copy(cfg, [k for k in cfg if k != "hydra"]))
+        keys = [str(key) for key in cfg if key != "hydra"]
+        settings = config.checked(OmegaConf.masked_copy(cfg, keys))
         return Cell(tuple(overrides), folder, (choices.model, choices.dst), settings)
 
     def _launch(self, cells: Sequence[Cell]) -> list[Exception | None]:
