@@ -52,7 +52,7 @@ def make(
     config = {key.removeprefix("config."): value for key, value in settings.items()}
     group = {key: value for key, value in config.items() if key != "seed"}
     name = f"{config['dataset.name']}-{_digest(group)}"
-    return WandbLogger(
+    logger = WandbLogger(
         project=project,
         entity=entity,
         offline=mode == "offline",
@@ -64,6 +64,13 @@ def make(
         config=config,
         tags=[*(tags or []), *filter(None, [sweep])],
     )
+    # Lightning starts the run by an environment variable, which the next cell must not find.
+    before = os.environ.get("WANDB_MODE")
+    _ = logger.experiment
+    os.environ.pop("WANDB_MODE", None)
+    if before is not None:
+        os.environ["WANDB_MODE"] = before
+    return logger
 
 
 def finish(logger: WandbLogger, figures: Path) -> None:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A SLURM cluster of this one machine: one_node.sh start|stop DIR, as root, without systemd.
-# Everything it writes is in DIR. Partition `high` pre-empts `main`, whose jobs are requeued.
+# Everything it writes is in DIR. A requeued job may start when its credentials expire, after
+# cred_expire seconds, not two minutes. Partition `high` pre-empts `main`, whose jobs are requeued.
 set -euo pipefail
 command=$1 dir=$2
 host=$(hostname -s)
@@ -19,7 +20,7 @@ SlurmctldPort=26817
 SlurmdPort=26818
 SlurmUser=root
 SlurmdUser=root
-AuthInfo=socket=$dir/munge.socket
+AuthInfo=socket=$dir/munge.socket,cred_expire=5
 StateSaveLocation=$dir/state
 SlurmdSpoolDir=$dir/spool
 SlurmctldPidFile=$dir/slurmctld.pid

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +18,8 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 
 SCRIPT = Path(__file__).with_name("one_node.sh")
 TOOLS = ("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "sacct")
-# The last takes long enough to run out of time.
-EPOCHS = (300, 301, 1500)
+# Three cells that differ as little as they can.
+EPOCHS = (400, 401, 402)
 SWEEP = ("dataset=ItalyPowerDemand", *SMALL, f"trainer.max_epochs={','.join(map(str, EPOCHS))}")
 
 
@@ -43,10 +44,28 @@ def slurm(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def restarts(job: str) -> int:
-    found = re.search(r"Restarts=(\d+)", slurm("scontrol", "show", "job", job))
+def fact(job: str, name: str) -> int:
+    found = re.search(rf"{name}=(\d+)", slurm("scontrol", "show", "job", job))
     assert found is not None
     return int(found[1])
+
+
+def restarts(job: str) -> int:
+    return fact(job, "Restarts")
+
+
+def process_of(job: str) -> int:
+    processes = slurm("scontrol", "listpids", str(fact(job, "JobId"))).splitlines()
+    (pid,) = (line.split()[0] for line in processes if line.split()[2:4] == ["0", "0"])
+    return int(pid)
+
+
+def warned(pid: int) -> bool:
+    """Whether a process has submitit's signal before it, which it gets when its time is up."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    pending = re.search(r"ShdPnd:\s*(\w+)", status)
+    assert pending is not None
+    return bool(int(pending[1], 16) >> (signal.SIGUSR2 - 1) & 1)
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
@@ -56,14 +75,13 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
-def begun(folder: Path, epochs: int) -> bool:
-    """Whether the cell of so many epochs has something to resume from."""
-    checkpoints = folder.rglob("last.ckpt")
-    return any(f"max_epochs: {epochs}\n" in settings_of(path) for path in checkpoints)
-
-
-def settings_of(checkpoint: Path) -> str:
-    return (checkpoint.parent / ".hydra" / "config.yaml").read_text()
+def saved(folder: Path, epochs: int, since: float = 0.0) -> bool:
+    """Whether the cell of so many epochs has written a state to resume from."""
+    found = (path for path in folder.rglob("last.ckpt") if path.stat().st_mtime > since)
+    return any(
+        f"max_epochs: {epochs}\n" in (path.parent / ".hydra" / "config.yaml").read_text()
+        for path in found
+    )
 
 
 @pytest.mark.usefixtures("cluster")
@@ -79,21 +97,27 @@ def test_disturbed_jobs_leave_the_same_table(run: Run, tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     killed, preempted, late = "1_0", "1_1", "1_2"
-    wait_for(lambda: begun(out, EPOCHS[0]) and begun(out, EPOCHS[1]), "the first two cells")
-    slurm("scancel", "--signal=KILL", killed)
+    wait_for(lambda: saved(out, EPOCHS[0]) and saved(out, EPOCHS[1]), "the first two cells")
+    # As a machine without memory does.
+    os.kill(process_of(killed), signal.SIGKILL)
     slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 1")
     wait_for(lambda: restarts(preempted) > 0, "the pre-emption")
 
-    wait_for(lambda: begun(out, EPOCHS[2]), "the last cell")
-    before = restarts(late)
-    # SLURM then warns the job at its next look at the clock, as at the end of any time limit.
+    wait_for(lambda: not slurm("squeue", "--noheader", "--partition=high"), "the urgent job")
+    urgent_job_ended = time.time()
+    wait_for(lambda: saved(out, EPOCHS[2], since=urgent_job_ended), "the last cell")
+    # It stands still until its time is up, which SLURM looks at every 30 seconds.
+    before, pid = restarts(late), process_of(late)
+    os.kill(pid, signal.SIGSTOP)
     slurm("scontrol", "update", f"JobId={late}", "TimeLimit=1")
-    wait_for(lambda: restarts(late) > before, "the time-out")
+    wait_for(lambda: warned(pid), "the time-out")
+    os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: restarts(late) > before, "the requeue")
     slurm("scontrol", "update", f"JobId={late}", "TimeLimit=30")
 
     printed, _ = process.communicate()
     assert process.returncode == 0, printed
-    assert f"SLURM job {killed} ended as" in printed
+    assert f"SLURM job {killed} ended as FAILED" in printed
     logs = [path.read_text() for path in out.rglob("run.log")]
     assert sum("resuming after epoch" in log for log in logs) == len(EPOCHS)
 
