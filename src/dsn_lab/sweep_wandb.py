@@ -1,11 +1,12 @@
 """A sweep file for W&B's agents: python -m dsn_lab.sweep_wandb small > small.yaml."""
 
-import sys
+import argparse
+from importlib.resources import files
 
 import hydra
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Sweep
+from omegaconf import OmegaConf
 
 from dsn_lab import config
 
@@ -40,5 +41,8 @@ def _values(override: Override) -> list[object]:
 
 
 if __name__ == "__main__":
-    (_, name) = sys.argv
-    yaml.safe_dump(agents_config(name), sys.stdout, sort_keys=False)
+    folder = files("dsn_lab.conf") / "sweep"
+    known = sorted(file.name.removesuffix(".yaml") for file in folder.iterdir())
+    parser = argparse.ArgumentParser(prog="python -m dsn_lab.sweep_wandb", description=__doc__)
+    parser.add_argument("sweep", choices=known, help="a file in sweeps/")
+    print(OmegaConf.to_yaml(OmegaConf.create(agents_config(parser.parse_args().sweep))), end="")

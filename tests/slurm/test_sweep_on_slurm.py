@@ -1,5 +1,6 @@
 """A sweep through a real SLURM, with jobs killed, pre-empted and out of time."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -61,8 +62,11 @@ def process_of(job: str) -> int:
 
 
 def warned(pid: int) -> bool:
-    """Whether a process has submitit's signal before it, which it gets when its time is up."""
-    status = Path(f"/proc/{pid}/status").read_text()
+    """Whether a process has had submitit's signal, which it gets when its time is up."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return True
     pending = re.search(r"ShdPnd:\s*(\w+)", status)
     assert pending is not None
     return bool(int(pending[1], 16) >> (signal.SIGUSR2 - 1) & 1)
@@ -111,7 +115,8 @@ def test_disturbed_jobs_leave_the_same_table(run: Run, tmp_path: Path) -> None:
     os.kill(pid, signal.SIGSTOP)
     slurm("scontrol", "update", f"JobId={late}", "TimeLimit=1")
     wait_for(lambda: warned(pid), "the time-out")
-    os.kill(pid, signal.SIGCONT)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
     wait_for(lambda: restarts(late) > before, "the requeue")
     slurm("scontrol", "update", f"JobId={late}", "TimeLimit=30")
 
