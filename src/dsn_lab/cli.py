@@ -22,8 +22,6 @@ from dsn_lab.data import names
 from dsn_lab.errors import PostponedError, UserError
 from dsn_lab.experiment import run
 from dsn_lab.sweep_plan import Cell
-from hydra_plugins.dsn_lab.slurm import SlurmLauncher
-from hydra_plugins.dsn_lab.sweeper import ResumingSweeper
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +46,14 @@ def main() -> None:
 
 
 def _register_plugins() -> None:
-    # Hydra does not find plugins of an editable installation.
-    Plugins.instance().register(ResumingSweeper)
-    Plugins.instance().register(SlurmLauncher)
+    plugins = Plugins.instance()
+    # Hydra does not find plugins of an editable installation, and it runs the modules of those it
+    # finds a second time: what is imported before it has looked derives from classes of the past.
+    from hydra_plugins.dsn_lab.slurm import SlurmLauncher
+    from hydra_plugins.dsn_lab.sweeper import ResumingSweeper
+
+    plugins.register(ResumingSweeper)
+    plugins.register(SlurmLauncher)
     # Else Hydra would hold conf/hydra/launcher/joblib.yaml against the plugin's own of that name.
     ConfigStore.instance().repo["hydra"]["launcher"].pop("joblib.yaml", None)
 
