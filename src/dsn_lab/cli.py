@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import NoReturn
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from dsn_lab import config
+from dsn_lab import config, results, sweep_plan
 from dsn_lab.data.names import archive_of
-from dsn_lab.errors import UserError
+from dsn_lab.errors import PostponedError, UserError
 from dsn_lab.experiment import run
-from dsn_lab.results import flat
+from dsn_lab.sweep_plan import Cell
+
+log = logging.getLogger(__name__)
 
 CONF = "pkg://dsn_lab.conf"
 
@@ -31,24 +35,62 @@ def main() -> None:
     # A full disk must not print a traceback for each line that cannot be logged.
     logging.raiseExceptions = False
     config.register()
+    _register_plugins()
     try:
         _run()
     except (UserError, OSError, HydraException) as error:
         _refuse(_explain(error))
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+def _register_plugins() -> None:
+    plugins = Plugins.instance()
+    # Hydra does not find plugins of an editable installation, and it runs the modules of those it
+    # finds a second time: what is imported before it has looked derives from classes of the past.
+    from hydra_plugins.dsn_lab.slurm import SlurmLauncher
+    from hydra_plugins.dsn_lab.sweeper import ResumingSweeper
+
+    plugins.register(ResumingSweeper)
+    plugins.register(SlurmLauncher)
+    # Else Hydra would hold conf/hydra/launcher/joblib.yaml against the plugin's own of that name.
+    ConfigStore.instance().repo["hydra"]["launcher"].pop("joblib.yaml", None)
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
-def _run(cfg: DictConfig) -> float:
+def _run(cfg: DictConfig) -> float | None:
     hydra_config = HydraConfig.get()
     choices = hydra_config.runtime.choices
     folder = Path(hydra_config.runtime.output_dir)
+    in_sweep = hydra_config.mode == RunMode.MULTIRUN
     try:
+        settings = config.checked(cfg)
         names = {group: choices[group] for group in ("model", "dst", "dsp")}
-        record = run(config.checked(cfg), folder, names)
-    except (UserError, OSError) as error:
-        if hydra_config.mode == RunMode.MULTIRUN:
-            raise  # Hydra goes on with the other cells and raises at the end.
+        if settings.dry_run:
+            cell = Cell((), folder, names, settings)
+            sweep_plan.show([cell], Path(settings.results_dir))
+            return None
+        record = run(settings, folder, names)
+    except PostponedError as error:
+        if in_sweep:
+            raise
         _refuse(_explain(error))
+    except (UserError, OSError) as error:
+        if not in_sweep:
+            _refuse(_explain(error))
+        log.error(_explain(error))
+        raise UserError(_explain(error)) from None
+    except Exception as error:
+        if not in_sweep:
+            raise
+        # The sweep lists a line for each failure; the whole story belongs into the cell's log.
+        log.exception("%s failed", folder)
+        raise UserError(f"{type(error).__name__}: {_explain(error)}") from None
+    if in_sweep:
+        print(f"{folder}: test accuracy {record['test_accuracy']:.4f}")
+    else:
+        results.show(record, folder)
     return float(record["test_accuracy"])
 
 
@@ -92,5 +134,5 @@ def _nearest(key: str) -> str:
     with hydra.initialize_config_module("dsn_lab.conf", version_base="1.3"):
         cfg = OmegaConf.to_container(hydra.compose("config"))
     assert isinstance(cfg, dict)
-    near = difflib.get_close_matches(key, flat(cfg, ""), n=3)
+    near = difflib.get_close_matches(key, results.flat(cfg, ""), n=3)
     return f"did you mean {' or '.join(near)}?" if near else "python run.py --help lists them"

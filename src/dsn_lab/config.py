@@ -15,7 +15,7 @@ from dsn_lab.data import names
 from dsn_lab.errors import UserError
 
 # Where and how a cell is computed; everything else is what is computed.
-RUNTIME_KEYS = {"output_dir", "results_dir", "data_dir", "force", "logger", "threads"}
+RUNTIME_KEYS = {"output_dir", "results_dir", "data_dir", "force", "dry_run", "logger", "threads"}
 RUNTIME_TRAINER_KEYS = {"accelerator", "devices", "num_nodes", "enable_progress_bar", "profiler"}
 # What other settings refer to; those count.
 SOURCES_OF_DEFAULTS = {"archive_defaults", "sparse_layers", "penalty_weights", "sparsity"}
@@ -75,11 +75,18 @@ class Config(_Checked):
     results_dir: str
     output_dir: str
     force: bool
+    dry_run: bool
     recalibrate: bool
     protocol_epochs: PositiveInt
     penalty_weights: list[float] | None
     archive_defaults: Settings
     sparse_layers: Settings
+
+    @property
+    def epochs(self) -> int:
+        """All epochs, those of fine-tuning among them."""
+        prunes = self.dsp["_target_"] is not None
+        return self.trainer["max_epochs"] + (self.dsp["finetune_epochs"] if prunes else 0)
 
 
 def checked(cfg: DictConfig) -> Config:
@@ -151,15 +158,18 @@ def _cell(which: str = "", *, _root_: DictConfig) -> str:
 
 
 def register() -> None:
-    """Make every dataset a choice of the group ``dataset``; register our resolvers."""
+    """Make every dataset a choice of the group ``dataset``."""
     store = ConfigStore.instance()
     for archive, members in (("UCR", names.UCR), ("UEA", names.UEA), ("UCI", names.UCI)):
         for name in members:
             scaling = f"${{archive_defaults.{archive}.scaling}}"
             node = {"name": name, "archive": archive, "scaling": scaling}
             store.store(group="dataset", name=name, node=node, provider="dsn_lab")
-    OmegaConf.register_new_resolver("cell", _cell, replace=True)
-    OmegaConf.register_new_resolver("one_third", lambda epochs: max(1, epochs // 3), replace=True)
+
+
+# On import, because workers of a sweep import this and call nothing.
+OmegaConf.register_new_resolver("cell", _cell, replace=True)
+OmegaConf.register_new_resolver("one_third", lambda epochs: max(1, epochs // 3), replace=True)
 
 
 def cell_settings(config: Config) -> Settings:

@@ -8,13 +8,13 @@ from filelock import FileLock, Timeout
 
 from dsn_lab import results
 from dsn_lab.config import Config, cell_settings
-from dsn_lab.errors import UserError
+from dsn_lab.errors import PostponedError
 
 log = logging.getLogger(__name__)
 
 
 def run(config: Config, folder: Path, names: Mapping[str, str]) -> results.Record:
-    """Train, test and record a cell in ``folder``, or show what is recorded there.
+    """Train, test and record a cell in ``folder``, or return what is recorded there.
 
     Args:
         config: the cell's checked settings.
@@ -27,7 +27,7 @@ def run(config: Config, folder: Path, names: Mapping[str, str]) -> results.Recor
     """
     settings = results.flat(cell_settings(config), "config.")
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        with FileLock(folder / results.LOCK, timeout=0):
             if config.force:
                 results.discard(folder)
             record = results.read(folder)
@@ -42,6 +42,5 @@ def run(config: Config, folder: Path, names: Mapping[str, str]) -> results.Recor
                 record = {"dataset": config.dataset.name, **names} | measured | settings
                 results.write(record, folder)
     except Timeout as error:
-        raise UserError(f"{folder}: another process is working on this cell") from error
-    results.show(record, folder)
+        raise PostponedError(f"{folder}: another process is working on this cell") from error
     return record

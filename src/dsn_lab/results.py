@@ -13,6 +13,7 @@ from dsn_lab.files import written_whole
 
 RESULT = "result.json"
 CHECKPOINT = "last.ckpt"
+LOCK = ".lock"
 
 Record = dict[str, Any]
 

@@ -14,6 +14,7 @@ import lightning
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
 from pydantic import ValidationError
@@ -35,7 +36,7 @@ from dsn_lab.task import Classification
 
 log = logging.getLogger(__name__)
 
-OUR_TRAINER_KEYS = {"logger", "callbacks", "default_root_dir"}
+OUR_TRAINER_KEYS = {"logger", "callbacks", "default_root_dir", "plugins"}
 
 
 def train_and_test(config: Config, folder: Path, settings: Settings) -> results.Record:
@@ -183,6 +184,8 @@ def _trainer(
             callbacks=callbacks,
             logger=logger or False,
             default_root_dir=folder,
+            # Submitit queues a job again, with everything it was called with; not Lightning.
+            plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
@@ -216,7 +219,13 @@ def _fit(
         if not trainer.interrupted:
             raise
         log.info("interrupted; the same command resumes from %s", folder)
-        sys.exit(130)
+        sys.exit(143 if trainer.received_sigterm else 130)
+    except Exception as error:
+        # SLURM ends all processes of a job at once: if W&B's is the first to go, its error is not
+        # the cell's result.
+        if trainer.received_sigterm:
+            raise SystemExit(143) from error
+        raise
 
 
 def quieten() -> None:

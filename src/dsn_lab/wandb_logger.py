@@ -22,6 +22,7 @@ def make(
     entity: str | None = None,
     mode: Literal["offline", "online"] = "offline",
     tags: list[str] | None = None,
+    sweep: str | None = None,
 ) -> WandbLogger:
     """Make the logger of a cell; a cell's run id never changes, so that a resume joins its run.
 
@@ -32,6 +33,7 @@ def make(
         entity: W&B user or team; None is the account's default.
         mode: ``offline`` writes files to be synced later and needs no account.
         tags: tags of the run.
+        sweep: name of the sweep that the cell belongs to, another tag.
 
     Raises:
         UserError: ``mode`` is online and nobody is logged in.
@@ -41,13 +43,16 @@ def make(
             "logger.mode=online: nobody is logged in to W&B; set WANDB_API_KEY or run "
             "'wandb login', or leave it offline and 'wandb sync' later"
         )
+    # A cell that failed in this process left its run open, and the logger would go on with it.
+    if wandb.run is not None:
+        wandb.finish(exit_code=1)
     # A killed run otherwise loses what W&B has not flushed.
     os.environ.setdefault("WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL", "1")
     os.environ.setdefault("WANDB_SILENT", "true")
     config = {key.removeprefix("config."): value for key, value in settings.items()}
     group = {key: value for key, value in config.items() if key != "seed"}
     name = f"{config['dataset.name']}-{_digest(group)}"
-    return WandbLogger(
+    logger = WandbLogger(
         project=project,
         entity=entity,
         offline=mode == "offline",
@@ -57,8 +62,15 @@ def make(
         resume=None if mode == "offline" else "allow",
         save_dir=folder,
         config=_nested(config),
-        tags=tags,
+        tags=[*(tags or []), *filter(None, [sweep])],
     )
+    # Lightning starts the run by an environment variable, which the next cell must not find.
+    before = os.environ.get("WANDB_MODE")
+    _ = logger.experiment
+    os.environ.pop("WANDB_MODE", None)
+    if before is not None:
+        os.environ["WANDB_MODE"] = before
+    return logger
 
 
 def finish(logger: WandbLogger, figures: Path) -> None:

@@ -24,10 +24,11 @@ from dsn_lab.data.module import TimeSeriesData, default_batch_size
 from dsn_lab.nn import DSN
 from dsn_lab.sparse.callback import DynamicSparseTraining
 from dsn_lab.task import Classification
-from dsn_lab.training import PROTOCOL_EPOCHS, quieten
+from dsn_lab.training import quieten
 
+EPOCHS = 1000  # of the protocol
 ADAM = partial(torch.optim.Adam, lr=3e-4, fused=True)
-COSINE = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=1000, eta_min=1e-4)
+COSINE = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=EPOCHS, eta_min=1e-4)
 SHAPES = [(2, 100), (16, 150), (16, 600)]  # batch, length
 STEPS, EPOCHS = 10, 2
 METHODS = {
@@ -86,7 +87,7 @@ def main() -> None:
         hours = 0.0
         for n, length in sizes:
             batch = default_batch_size(n)
-            steps = PROTOCOL_EPOCHS * math.ceil(n / batch)
+            steps = EPOCHS * math.ceil(n / batch)
             hours += steps * (fixed + slope * batch * length) / 3600
         cells = [f"{1e3 * s:.1f} ms" for s in seconds]
         table.add_row(name, *cells, f"{off:.0%}", f"{hours:.0f}")

@@ -1,10 +1,15 @@
 """W&B offline: no account, no question, everything in the run's files."""
 
+import json
 import subprocess
 import sys
+import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from tests.conftest import SMALL
+from dsn_lab.sweep_wandb import agents_config
+from tests.conftest import SMALL, Run
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,3 +29,62 @@ def test_an_offline_run_holds_config_metrics_diagnostics_and_figures(tmp_path: P
         assert key in shown, key
     for key in ("topology/layer1/group1/explored", "learning_curve", "active_weights"):
         assert key in shown, key
+
+
+def runs(folder: Path) -> list[dict[str, Any]]:
+    """The run record of every offline run below a folder."""
+    found = []
+    for path in sorted(folder.rglob("offline-run-*")):
+        lines = python("-m", "wandb", "leet", "inspect", "--json", str(path)).splitlines()
+        records = [json.loads(line) for line in lines]
+        (run,) = (record["run"] for record in records if record["type"] == "run")
+        rows = [record["history"]["item"] for record in records if record["type"] == "history"]
+        found.append(run | {"epochs": [row["epoch"] for row in rows if "train_loss" in row]})
+    return found
+
+
+def test_cells_of_a_sweep_are_runs_of_their_own_in_the_group_of_their_seeds(tmp_path: Path) -> None:
+    sweep = ("-m", "+sweep=small", "dataset=ItalyPowerDemand", "sparsity=0.5", "seed=0,1")
+    # The first learning rate diverges, which leaves a run open in the process.
+    settings = (*SMALL, "trainer.max_epochs=2", "optimizer.lr=1e30,1e-3", "logger=wandb")
+    command = [sys.executable, str(ROOT / "run.py"), *sweep, *settings]
+    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 2
+    found = runs(tmp_path)
+    assert len({run["run_id"] for run in found}) == len(found) == 4
+    assert all(run["tags"] == ["small"] for run in found)
+    groups = Counter(run["run_group"] for run in found)
+    assert sorted(groups.values()) == [2, 2]
+
+
+def test_a_resumed_cell_goes_on_with_its_run(tmp_path: Path) -> None:
+    cell = ("dataset=ItalyPowerDemand", "trainer.max_epochs=40", *SMALL, "logger=wandb")
+    command = [sys.executable, str(ROOT / "run.py"), *cell, f"output_dir={tmp_path}", "threads=1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (tmp_path / "last.ckpt").exists():
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "result.json").exists()
+    subprocess.run(command, check=True, capture_output=True)
+    first, second = runs(tmp_path)
+    # `wandb sync` joins pieces of one id.
+    assert first["run_id"] == second["run_id"]
+    assert second["epochs"][0] > 0
+    assert second["epochs"][-1] == 39
+
+
+def test_agents_run_the_cells_of_the_sweep_file(run: Run, tmp_path: Path) -> None:
+    written = agents_config("small")
+    parameters = written["parameters"]
+    assert isinstance(parameters, dict)
+    assert {key: len(value["values"]) for key, value in parameters.items()} == {
+        "dataset": 5,
+        "sparsity": 3,
+        "seed": 3,
+    }
+    command = written["command"]
+    assert isinstance(command, list)
+    first = [f"{key}={value['values'][0]}" for key, value in parameters.items()]
+    fixed = [part for part in command if "${" not in part and part != "logger.mode=online"]
+    assert run(*fixed, *first, "dry_run=true", "logger=csv") == 0
+    assert (tmp_path / "results" / "GunPoint").exists()

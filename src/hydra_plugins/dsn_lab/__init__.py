@@ -1,0 +1,1 @@
+"""Hydra looks for plugins here: a sweeper that resumes, and a SLURM launcher."""

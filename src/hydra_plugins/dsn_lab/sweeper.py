@@ -1,0 +1,119 @@
+"""Hydra's basic sweeper over cells: what is finished is not submitted, what died is, again."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf
+
+from dsn_lab import config, sweep, sweep_plan
+from dsn_lab.errors import DiedError, PostponedError
+from dsn_lab.sweep_plan import Cell
+
+
+class ResumingSweeper(BasicSweeper):
+    """Works with every launcher, because a cell's folder is a function of its settings."""
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Run every combination that is not finished.
+
+        Raises:
+            UserError: a setting cannot be used, before anything runs; or some cells failed.
+        """
+        assert self.config is not None
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        # A job that is requeued must resume: what force discards, it discards once, here.
+        overrides = [o for o in overrides if o.key_or_group not in {"force", "dry_run"}]
+        (combinations,) = self.split_arguments(overrides, None)
+        cells = self._cells(combinations)
+        folder = Path(self.config.hydra.sweep.dir)
+        if self.config.dry_run:
+            sweep_plan.show(cells, folder)
+            return
+        sweep.run(cells, self._launch, folder, force=self.config.force)
+
+    def _cells(self, combinations: Sequence[Sequence[str]]) -> list[Cell]:
+        """The distinct cells of the combinations, in their order."""
+        composed: dict[tuple[str, ...], DictConfig] = {}
+        cells: dict[Path, Cell] = {}
+        before = HydraConfig.instance().cfg
+        for combination in combinations:
+            # To compose takes a tenth of a second; nothing composed depends on the seed.
+            seeds = [part for part in combination if part.startswith("seed=")]
+            rest = tuple(part for part in combination if part not in seeds)
+            if rest not in composed:
+                composed[rest] = self._compose(rest)
+            cfg = composed[rest]
+            for seed in seeds:
+                OmegaConf.update(cfg, "seed", OmegaConf.from_dotlist([seed]).seed)
+            cell = self._cell(cfg, combination)
+            cells.setdefault(cell.folder, cell)
+        HydraConfig.instance().cfg = before
+        return list(cells.values())
+
+    def _compose(self, overrides: Sequence[str]) -> DictConfig:
+        assert self.hydra_context is not None
+        assert self.config is not None
+        loader = self.hydra_context.config_loader
+        return loader.load_sweep_config(self.config, list(overrides))
+
+    @staticmethod
+    def _cell(cfg: DictConfig, overrides: Sequence[str]) -> Cell:
+        HydraConfig.instance().set_config(cfg)
+        folder = Path(cfg.hydra.sweep.dir, cfg.hydra.sweep.subdir).absolute()
+        choices = cfg.hydra.runtime.choices
+        keys = [str(key) for key in cfg if key != "hydra"]
+        settings = config.checked(OmegaConf.masked_copy(cfg, keys))
+        names = {group: choices[group] for group in ("model", "dst", "dsp")}
+        return Cell(tuple(overrides), folder, names, settings)
+
+    def _launch(self, cells: Sequence[Cell]) -> list[Exception | None]:
+        """Why each cell is not finished, None for those that are."""
+        assert self.launcher is not None
+        began = time.time()
+        try:
+            returns = self.launcher.launch([cell.overrides for cell in cells], initial_job_idx=0)
+            errors = [_error(returned) for returned in returns]
+        except BrokenProcessPool:
+            # All that joblib says when one of its workers is killed.
+            errors = [DiedError("its process, or one beside it, was killed")] * len(cells)
+        return _without_the_innocent(cells, errors, began)
+
+
+def _error(returned: JobReturn) -> Exception | None:
+    failed = returned.status == JobStatus.FAILED
+    return returned._return_value if failed else None
+
+
+def _without_the_innocent(
+    cells: Sequence[Cell], errors: Sequence[Exception | None], began: float
+) -> list[Exception | None]:
+    """Blame a death on the cells that were at work; those behind them had only to wait.
+
+    Args:
+        cells: the cells launched.
+        errors: what the launcher knows of each.
+        began: when they were launched; a cell that began has logged since.
+    """
+    at_work = {
+        cell
+        for cell, error in zip(cells, errors, strict=True)
+        if isinstance(error, DiedError)
+        and cell.log.exists()
+        and cell.log.stat().st_mtime >= began
+        and not cell.finished()
+    }
+    result: list[Exception | None] = []
+    for cell, error in zip(cells, errors, strict=True):
+        if not isinstance(error, DiedError) or cell in at_work or not at_work:
+            result.append(error)
+        else:
+            result.append(None if cell.finished() else PostponedError("it had not begun"))
+    return result

@@ -1,0 +1,93 @@
+"""What a sweep does with cells that fail, die, or are in another process's hands."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+from filelock import FileLock
+
+from dsn_lab import results, sweep
+from dsn_lab.config import Config
+from dsn_lab.errors import DiedError, PostponedError, UserError
+from dsn_lab.sweep_plan import Cell, seconds_per_epoch
+
+
+class Launcher:
+    """Does with each cell, named by its folder, what its next plan says; then finishes it."""
+
+    def __init__(self, **plans: list[Exception]) -> None:
+        self.plans, self.launched = plans, Counter[str]()
+
+    def __call__(self, cells: Sequence[Cell]) -> list[Exception | None]:
+        return [self._run(cell) for cell in cells]
+
+    def _run(self, cell: Cell) -> Exception | None:
+        self.launched[cell.folder.name] += 1
+        plan = self.plans.get(cell.folder.name)
+        if plan:
+            return plan.pop(0)
+        results.write({}, cell.folder)
+        return None
+
+
+@pytest.fixture
+def cells(tmp_path: Path) -> list[Cell]:
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    settings = cast(Config, None)
+    return [Cell((name,), tmp_path / name, {}, settings) for name in "abc"]
+
+
+def test_what_died_or_was_postponed_is_launched_again_and_nothing_else(cells: list[Cell]) -> None:
+    launcher = Launcher(a=[DiedError("killed")], b=[PostponedError("busy")])
+    assert sweep.run_all(cells, launcher) == {}
+    assert launcher.launched == {"a": 2, "b": 2, "c": 1}
+    assert all(cell.finished() for cell in cells)
+
+
+def test_failures_are_final_and_deaths_become_final(cells: list[Cell]) -> None:
+    launcher = Launcher(a=[UserError("diverged")], b=[DiedError("killed")] * 9)
+    failures = {cell.folder.name: reason for cell, reason in sweep.run_all(cells, launcher).items()}
+    assert failures == {"a": "diverged", "b": f"killed, {sweep.ATTEMPTS} times"}
+    assert launcher.launched == {"a": 1, "b": sweep.ATTEMPTS, "c": 1}
+
+
+def test_a_cell_in_other_hands_is_waited_for_and_not_run(
+    cells: list[Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = FileLock(cells[0].folder / results.LOCK)
+    lock.acquire()
+
+    def others_finish(_: float) -> None:
+        results.write({}, cells[0].folder)
+        lock.release()
+
+    monkeypatch.setattr("time.sleep", others_finish)
+    launcher = Launcher()
+    assert sweep.run_all(cells, launcher) == {}
+    assert launcher.launched == {"b": 1, "c": 1}
+
+
+def test_force_discards_what_is_finished(cells: list[Cell], tmp_path: Path) -> None:
+    results.write({}, cells[0].folder)
+    launcher = Launcher()
+    sweep.run(cells, launcher, tmp_path, force=False)
+    assert launcher.launched == {"b": 1, "c": 1}
+    sweep.run(cells, launcher, tmp_path, force=True)
+    assert launcher.launched == {"a": 1, "b": 2, "c": 2}
+
+
+def test_an_epoch_costs_the_median_of_its_kind() -> None:
+    kind = {"dataset": "GunPoint", "model": "dsn", "dst": "dsn", "epochs": 10}
+    records = [
+        kind | {"sparsity": 0.5, "fit_seconds": 10.0},
+        kind | {"sparsity": 0.8, "fit_seconds": 20.0},
+        kind | {"sparsity": 0.8, "fit_seconds": 40.0},
+    ]
+    assert seconds_per_epoch(records) == {
+        ("GunPoint", "dsn", "dsn"): 2.0,
+        ("GunPoint", "dsn", "dsn", "0.5"): 1.0,
+        ("GunPoint", "dsn", "dsn", "0.8"): 3.0,
+    }
