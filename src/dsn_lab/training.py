@@ -28,7 +28,7 @@ from dsn_lab.data.module import TimeSeriesData, default_batch_size
 from dsn_lab.errors import UserError
 from dsn_lab.evaluate import MODEL, pruned_shape, save_network, test_each
 from dsn_lab.kernels import KernelUnavailableError
-from dsn_lab.nn import SparseConv1d
+from dsn_lab.nn import DSN, SparseConv1d
 from dsn_lab.progress import Progress
 from dsn_lab.prune.callback import StructuredPruning
 from dsn_lab.prune.outcome import outcome
@@ -114,6 +114,7 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
     pruned = {} if dsp is None else outcome(dsp, stages, tested, data, folder)
     if logger is not None:
         wandb_logger.finish(logger, folder / "figures")
+    sample = torch.empty(1, channels, time, device=task.device)
     best_row = history.rows[best.epoch]
     return {
         "sparsity": float(config.model.get("sparsity", 0.0)),
@@ -137,6 +138,7 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
         "archive": dataset.archive,
         **dataset.facts,
         "threads": torch.get_num_threads(),
+        "backend": "packed" if isinstance(network, DSN) and network.is_packed(sample) else "dense",
         "device": str(trainer.strategy.root_device),
         "torch": torch.__version__,
         "lightning": lightning.__version__,

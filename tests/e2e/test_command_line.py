@@ -29,6 +29,7 @@ def test_a_run_leaves_result_metrics_figures_and_weights(
     assert (result["model"], result["dst"], result["sparsity"]) == ("dsn", "dsn", 0.5)
     assert (result["seed"], result["fold"], result["epochs"]) == (0, 0, 6)
     assert (result["n_train"], result["n_test"], result["length"]) == (67, 1029, 24)
+    assert result["backend"] in {"packed", "dense"}
     assert isinstance(result["test_accuracy"], float)
     assert 0.4 < result["test_accuracy"] <= 1
     assert all(not isinstance(value, dict | list) for value in result.values())

@@ -137,12 +137,13 @@ class DSN(Prunable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify a batch of series ``(batch, channel, time)``; returns logits."""
-        if self._is_packed(x):
+        if self.is_packed(x):
             return self._forward_rows(x)
         logits: Tensor = self.classifier(self.features(x)).mean(dim=-1)
         return logits
 
-    def _is_packed(self, x: Tensor) -> bool:
+    def is_packed(self, x: Tensor) -> bool:
+        """Whether ``x`` is classified by the native kernel."""
         plain = x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
         if x.device.type != "cpu" or self.backend == "dense" or not plain:
             return False
