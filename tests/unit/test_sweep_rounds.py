@@ -80,14 +80,14 @@ def test_force_discards_what_is_finished(cells: list[Cell], tmp_path: Path) -> N
 
 
 def test_an_epoch_costs_the_median_of_its_kind() -> None:
-    kind = {"dataset": "GunPoint", "model": "dsn", "dst": "dsn", "epochs": 10}
+    kind = {"dataset": "GunPoint", "model": "dsn", "dst": "dsn", "dsp": "none", "epochs": 10}
     records = [
         kind | {"sparsity": 0.5, "fit_seconds": 10.0},
         kind | {"sparsity": 0.8, "fit_seconds": 20.0},
         kind | {"sparsity": 0.8, "fit_seconds": 40.0},
     ]
     assert seconds_per_epoch(records) == {
-        ("GunPoint", "dsn", "dsn"): 2.0,
-        ("GunPoint", "dsn", "dsn", "0.5"): 1.0,
-        ("GunPoint", "dsn", "dsn", "0.8"): 3.0,
+        ("GunPoint", "dsn", "dsn", "none"): 2.0,
+        ("GunPoint", "dsn", "dsn", "none", "0.5"): 1.0,
+        ("GunPoint", "dsn", "dsn", "none", "0.8"): 3.0,
     }
