@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from hydra.utils import instantiate
 from lightning.pytorch import Trainer
 from numpy.typing import NDArray
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
+from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData
 from dsn_lab.errors import UserError
 from dsn_lab.files import written_whole
@@ -66,13 +68,30 @@ def _write_predictions(
 
 
 def save_network(
-    path: Path, settings: Mapping[str, Any], network: nn.Module, classes: tuple[str, ...]
+    path: Path, settings: Mapping[str, Any], network: nn.Module, dataset: Dataset
 ) -> None:
-    """Write model settings (a pruned network's shape among them), weights and class names."""
+    """Write what makes the network (a pruned one's shape too), its weights and class names."""
     shape = network.shape if isinstance(network, Prunable) else {}
-    saved = {"model": {**settings, **shape}, "weights": network.state_dict(), "classes": classes}
+    sizes = {"in_channels": dataset.x_train.shape[1], "n_classes": len(dataset.classes)}
+    saved = {
+        "model": {**settings, **sizes, **shape},
+        "weights": network.state_dict(),
+        "classes": dataset.classes,
+    }
     with written_whole(path) as temporary:
         torch.save(saved, temporary)
+
+
+def load_network(path: str | Path) -> nn.Module:
+    """The network that a run has saved, on the CPU and in eval mode.
+
+    It maps ``(batch, channel, time)``, scaled as in training, to logits. The file names the class
+    that is instantiated: load only files that you trust.
+    """
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    network: nn.Module = instantiate(saved["model"])
+    network.load_state_dict(saved["weights"])
+    return network.eval()
 
 
 def pruned_shape(folder: Path) -> dict[str, Any]:

@@ -108,8 +108,8 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
     history.write_csv(last.metrics)
     *before, final = stages
     for name in before:
-        save_network(folder / f"{name}.pt", config.model, stages[name], dataset.classes)
-    save_network(folder / MODEL, config.model, stages[final], dataset.classes)
+        save_network(folder / f"{name}.pt", config.model, stages[name], dataset)
+    save_network(folder / MODEL, config.model, stages[final], dataset)
     plots.draw(network, history.rows, folder / "figures")
     pruned = {} if dsp is None else outcome(dsp, stages, tested, data, folder)
     if logger is not None:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 
 from dsn_lab import ensemble
+from dsn_lab.data.load import load_dataset
+from dsn_lab.evaluate import load_network
 from tests.conftest import Run
 
 LITE = (
@@ -53,10 +54,12 @@ def test_a_pruned_run_says_what_went_and_what_it_cost(
         above = sum(activity > layer["cut"] for activity in layer["activity"])
         removed = result[f"filters_removed.layer{number}"]
         assert len(layer["activity"]) - removed == layer["kept"] >= above
-    saved = torch.load(out / "model.pt", weights_only=True)
-    network = instantiate(saved["model"], in_channels=1, n_classes=2)
-    network.load_state_dict(saved["weights"])
     stored = np.load(out / "predictions.npz")
+    data = load_dataset("ItalyPowerDemand", scaling="series")
+    for stage, file in (("pretrained", "pretrained.pt"), ("finetuned", "model.pt")):
+        logits = load_network(out / file)(torch.from_numpy(data.x_test))
+        probabilities = logits.softmax(dim=1).detach().numpy()
+        np.testing.assert_allclose(probabilities, stored[stage], atol=1e-5)
     assert sorted(stored) == ["finetuned", "labels", "pretrained", "pruned"]
     accuracy = (stored["finetuned"].argmax(axis=1) == stored["labels"]).mean()
     assert accuracy == pytest.approx(result["test_accuracy"], abs=1e-6)
