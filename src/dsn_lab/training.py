@@ -112,11 +112,9 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
     save_network(folder / MODEL, config.model, stages[final], dataset)
     plots.draw(network, history.rows, folder / "figures")
     pruned = {} if dsp is None else outcome(dsp, stages, tested, data, folder)
-    if logger is not None:
-        wandb_logger.finish(logger, folder / "figures")
     sample = torch.empty(1, channels, time, device=task.device)
     best_row = history.rows[best.epoch]
-    return {
+    record = {
         "sparsity": float(config.model.get("sparsity", 0.0)),
         "seed": config.seed,
         "fold": config.fold,
@@ -143,6 +141,9 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
         "torch": torch.__version__,
         "lightning": lightning.__version__,
     }
+    if logger is not None:
+        wandb_logger.finish(logger, folder / "figures", record)
+    return record
 
 
 def _make(node: Mapping[str, Any], name: str, **arguments: Any) -> Any:

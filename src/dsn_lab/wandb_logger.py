@@ -73,10 +73,11 @@ def make(
     return logger
 
 
-def finish(logger: WandbLogger, figures: Path) -> None:
-    """Log the figures and close the run."""
+def finish(logger: WandbLogger, figures: Path, record: dict[str, Any]) -> None:
+    """Log the figures, make the record the run's summary, and close the run."""
     for path in sorted(figures.glob("*.png")):
         logger.log_image(path.stem, [str(path)])
+    logger.experiment.summary.update(record)
     wandb.finish()
 
 

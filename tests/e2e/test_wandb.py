@@ -27,6 +27,9 @@ def test_an_offline_run_holds_config_metrics_diagnostics_and_figures(tmp_path: P
     shown = python("-m", "wandb", "leet", "inspect", "--json", str(folder))
     for key in ("model.width", "train_loss", "test_accuracy", "lr"):
         assert key in shown, key
+    shown += python("-m", "wandb", "leet", "inspect", "--summary", "--json", str(folder))
+    for key in ("params_active", "flops"):
+        assert key in shown, key
     for key in ("topology/layer1/group1/explored", "learning_curve", "active_weights"):
         assert key in shown, key
 

@@ -147,6 +147,10 @@ def _ablations() -> list[Any]:
         wr.ScatterPlot(title=f"accuracy by {key}", x=wr.Config(key), y="test_accuracy")
         for key in FACTORS
     ]
+    scatters += [
+        wr.ScatterPlot(title=f"accuracy by {measure}", x=measure, y="test_accuracy")
+        for measure in ("flops", "params_active")
+    ]
     columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(key)) for key in FACTORS]
     columns.append(wr.ParallelCoordinatesPlotColumn("test_accuracy"))
     return [
