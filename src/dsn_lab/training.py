@@ -26,12 +26,13 @@ from dsn_lab.config import Config, Settings, describe
 from dsn_lab.data.load import load_dataset
 from dsn_lab.data.module import TimeSeriesData, default_batch_size
 from dsn_lab.errors import UserError
-from dsn_lab.evaluate import MODEL, pruned_shape, save_network, test_each
+from dsn_lab.evaluate import test_each
 from dsn_lab.kernels import KernelUnavailableError
 from dsn_lab.nn import DSN, SparseConv1d
 from dsn_lab.progress import Progress
 from dsn_lab.prune.callback import StructuredPruning
 from dsn_lab.prune.outcome import outcome
+from dsn_lab.saved import MODEL, pruned_shape, save_network
 from dsn_lab.task import Classification
 
 log = logging.getLogger(__name__)

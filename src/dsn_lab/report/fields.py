@@ -69,7 +69,7 @@ def _picture(inputs: Inputs, dataset: str, runs: pd.DataFrame) -> Picture:
         label = f"{groups} groups" if groups > 1 else "without groups"
         for run in of_method.to_dict("records"):
             folder = inputs.collection.root / run["path"]
-            for i, counts in enumerate(_sizes(folder / MODEL, run)):
+            for i, counts in enumerate(_sizes(folder / MODEL)):
                 if i == len(layers):
                     layers.append({})
                 layers[i][label] = layers[i].get(label, 0) + counts
@@ -94,19 +94,17 @@ def _median(sizes: pd.DataFrame) -> float:
     return float(np.median(np.repeat(sizes["size"], sizes["kernels"])))
 
 
-def _sizes(path: Path, run: Record) -> list[np.ndarray]:
+def _sizes(path: Path) -> list[np.ndarray]:
     """Of each sparse layer of a saved network, how many kernels have each size."""
     # Torch takes seconds to import, and nothing else in a report needs it.
     import torch
 
     from dsn_lab.analysis.receptive_fields import enrf_sizes
-    from dsn_lab.nn import DSN, SparseConv1d
+    from dsn_lab.nn import SparseConv1d
+    from dsn_lab.saved import load_network
 
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    given = {key: value for key, value in saved["model"].items() if not key.startswith("_")}
-    network = DSN(in_channels=int(run["n_channels"]), n_classes=len(saved["classes"]), **given)
-    network.load_state_dict(saved["weights"])
-    masks = [layer.mask for layer in network.modules() if isinstance(layer, SparseConv1d)]
+    layers = (m for m in load_network(path).modules() if isinstance(m, SparseConv1d))
+    masks = [layer.mask for layer in layers]
     return [
         torch.bincount(enrf_sizes(mask).flatten(), minlength=mask.shape[-1] + 1).numpy()
         for mask in masks
