@@ -22,7 +22,7 @@ from dsn_lab import results
 from dsn_lab.errors import UserError
 
 Floats = NDArray[np.floating[Any]]
-COLUMNS = ("dataset", "model", "dsp", "stage", "fold", "epochs", "members", "subsets", "accuracy")
+COLUMNS = ("stage", "fold", "epochs", "members", "subsets", "accuracy")
 
 
 def accuracies(probabilities: Floats, labels: NDArray[np.integer[Any]]) -> list[float]:
@@ -82,18 +82,21 @@ def rows(method: Path) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    """Print the table for the folders on the command line."""
+    """Print a table for each folder on the command line."""
     parser = argparse.ArgumentParser(prog="python -m dsn_lab.ensemble", description=__doc__)
     parser.add_argument("folder", nargs="+", type=Path, help="results/<dataset>/<method>-<digest>")
-    table = Table(*COLUMNS)
-    try:
-        for method in parser.parse_args().folder:
-            for row in rows(method):
-                shown = row | {"accuracy": f"{row['accuracy']:.4f}"}
-                table.add_row(*(str(shown[column]) for column in COLUMNS))
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
-    Console().print(table)
+    console = Console()
+    for method in parser.parse_args().folder:
+        try:
+            found = list(rows(method))
+        except (UserError, OSError) as error:
+            sys.exit(f"error: {error}")
+        first = found[0]
+        table = Table(*COLUMNS, title=f"{first['dataset']}, {first['model']}, dsp={first['dsp']}")
+        for row in found:
+            shown = row | {"accuracy": f"{row['accuracy']:.4f}"}
+            table.add_row(*(str(shown[column]) for column in COLUMNS))
+        console.print(table)
 
 
 if __name__ == "__main__":
