@@ -1,6 +1,8 @@
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,13 @@ from dsn_lab import cli
 SMALL = ("model.width=4", "model.kernel_size=9", "model.depth=2")
 
 Run = Callable[..., int]
+
+
+def record(folder: Path) -> dict[str, Any]:
+    """The result in a cell's folder."""
+    loaded = json.loads((folder / "result.json").read_text())
+    assert isinstance(loaded, dict)
+    return loaded
 
 
 @pytest.fixture(autouse=True)

@@ -3,22 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from dsn_lab import config
 from dsn_lab.callbacks import BestWeights, History
-from dsn_lab.data.load import Dataset
-from dsn_lab.data.module import TimeSeriesData
 from dsn_lab.nn import SparseConv1d
 from dsn_lab.prune.activity import activity
 from dsn_lab.prune.callback import StructuredPruning
 from dsn_lab.task import Classification
+from tests.contract.training import composed, fit
 
 PENALISED, FINETUNED = 6, 3
 MODELS = {
@@ -42,28 +38,12 @@ class Watch(Callback):
 
 
 def train(model: str, *overrides: str) -> tuple[Classification, StructuredPruning, Watch, Any]:
-    config.register()
-    settings = ["dsp=default", f"trainer.max_epochs={PENALISED}", *MODELS[model], *overrides]
-    with initialize_config_module("dsn_lab.conf", version_base="1.3"):
-        cfg = compose("config", overrides=["dsp.tau=0.6", *settings])
-    random = np.random.default_rng(0)
-    x = random.standard_normal((24, 2, 30), dtype=np.float32)
-    y = np.arange(24) % 3
-    data = TimeSeriesData(Dataset("noise", "UCR", x, y, x, y, ("a", "b", "c"), {}), 8, seed=0)
-    torch.manual_seed(0)
-    network = instantiate(cfg.model, in_channels=2, n_classes=3)
-    task = Classification(network, 3, instantiate(cfg.optimizer), instantiate(cfg.scheduler))
+    epochs = f"trainer.max_epochs={PENALISED}"
+    cfg = composed("dsp.tau=0.6", "dsp=default", epochs, *MODELS[model], *overrides)
     best, watch, history = BestWeights(), Watch(), History()
     dsp = instantiate(cfg.dsp, best=best, finetune_epochs=FINETUNED)
     dst = [instantiate(cfg.dst)] if cfg.dst._target_ else []
-    Trainer(
-        max_epochs=PENALISED,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[best, *dst, dsp, watch, history],
-    ).fit(task, data)
+    task, data = fit(cfg, [best, *dst, dsp, watch, history], time=30, batch_size=8)
     return task, dsp, watch, (data, history, best)
 
 
@@ -125,12 +105,10 @@ def test_the_penalty_makes_feature_maps_smaller() -> None:
 
 
 def test_every_choice_composes() -> None:
-    config.register()
     root = Path(__file__).parents[2] / "conf"
-    with initialize_config_module("dsn_lab.conf", version_base="1.3"):
-        for model in (root / "model").glob("*.yaml"):
-            for dsp in ("none", "default"):
-                cfg = compose("config", overrides=[f"model={model.stem}", f"dsp={dsp}"])
-                network = instantiate(cfg.model, in_channels=1, n_classes=2)
-                assert cfg.protocol_epochs == (1000 if model.stem == "dsn" else 1500)
-                assert network.widths
+    for model in (root / "model").glob("*.yaml"):
+        for dsp in ("none", "default"):
+            cfg = composed(f"model={model.stem}", f"dsp={dsp}")
+            network = instantiate(cfg.model, in_channels=1, n_classes=2)
+            assert cfg.protocol_epochs == (1000 if model.stem == "dsn" else 1500)
+            assert network.widths

@@ -2,20 +2,16 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from dsn_lab import config
 from dsn_lab.callbacks import BestWeights, History
-from dsn_lab.data.load import Dataset
-from dsn_lab.data.module import TimeSeriesData
 from dsn_lab.nn import SparseConv1d
 from dsn_lab.task import Classification
+from tests.contract.training import composed, fit
 
 CONF = Path(__file__).parents[2] / "conf" / "dst"
 CHOICES = sorted({path.stem for path in CONF.glob("*.yaml")} - {"none"})
@@ -55,27 +51,11 @@ class Watch(Callback):
 
 
 def train(*overrides: str) -> tuple[Classification, Watch, History]:
-    config.register()
-    small = ["model.width=3", "model.kernel_size=9", "model.depth=2"]
-    with initialize_config_module("dsn_lab.conf", version_base="1.3"):
-        cfg = compose("config", overrides=[*small, f"trainer.max_epochs={EPOCHS}", *overrides])
-    random = np.random.default_rng(0)
-    x = random.standard_normal((24, 2, 12), dtype=np.float32)
-    y = np.arange(24) % 3
-    data = TimeSeriesData(Dataset("noise", "UCR", x, y, x, y, ("a", "b", "c"), {}), 5, seed=0)
-    torch.manual_seed(0)
-    network = instantiate(cfg.model, in_channels=2, n_classes=3)
-    task = Classification(network, 3, instantiate(cfg.optimizer), instantiate(cfg.scheduler))
+    small = ("model.width=3", "model.kernel_size=9", "model.depth=2")
+    cfg = composed(*small, f"trainer.max_epochs={EPOCHS}", *overrides)
     watch, history = Watch(), History()
     callbacks = [BestWeights(), instantiate(cfg.dst), watch, history]
-    Trainer(
-        max_epochs=EPOCHS,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=callbacks,
-    ).fit(task, data)
+    task, _ = fit(cfg, callbacks, time=12, batch_size=5)
     return task, watch, history
 
 

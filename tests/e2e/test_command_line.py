@@ -1,22 +1,15 @@
 """The user's command, in this process, on data that aeon bundles."""
 
 import csv
-import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from dsn_lab.data import names
-from tests.conftest import SMALL, Run
+from tests.conftest import SMALL, Run, record
 
 CELL = ("dataset=ItalyPowerDemand", "trainer.max_epochs=6", *SMALL)
-
-
-def record(folder: Path) -> dict[str, object]:
-    loaded = json.loads((folder / "result.json").read_text())
-    assert isinstance(loaded, dict)
-    return loaded
 
 
 def test_a_run_leaves_result_metrics_figures_and_weights(

@@ -3,7 +3,6 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import torch
 from dsn_lab import ensemble
 from dsn_lab.data.load import load_dataset
 from dsn_lab.saved import load_network
-from tests.conftest import Run
+from tests.conftest import Run, record
 
 LITE = (
     "model=lite",
@@ -21,12 +20,6 @@ LITE = (
     "trainer.max_epochs=9",
 )
 PRUNE = (*LITE, "dsp=default", "dsp.tau=0.7")
-
-
-def record(folder: Path) -> dict[str, Any]:
-    loaded = json.loads((folder / "result.json").read_text())
-    assert isinstance(loaded, dict)
-    return loaded
 
 
 def test_a_pruned_run_says_what_went_and_what_it_cost(

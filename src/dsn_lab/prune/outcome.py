@@ -55,9 +55,7 @@ def outcome(
         "accuracy_flops": accuracy_against_flops(
             {name: (costs[name].flops, accuracies[name]) for name in stages}
         ),
-        "redundancy": redundancy(
-            correlations(base, sample), correlations(stages["finetuned"], sample)
-        ),
+        "redundancy": redundancy(correlations(base, sample), correlations(pruned, sample)),
     }
     plots.save(figures, folder / "figures")
     return {
@@ -106,7 +104,6 @@ def correlations(network: Prunable, series: Tensor) -> list[Tensor]:
     network(series.to(next(network.parameters()).device))
     maps.remove()
     flat = (each.transpose(0, 1).flatten(1).cpu() for each in maps.latest)
-    # A filter that is constant has no correlation, whatever numpy would call it.
     return [torch.corrcoef(rows).reshape(len(rows), -1).nan_to_num(0.0) for rows in flat]
 
 

@@ -86,22 +86,17 @@ def _display(data: pd.DataFrame) -> pd.DataFrame:
         {
             "our method": data["method"],
             "baseline: published as": data["baseline"] + ": " + data["published"],
-            "wins : losses (ties) printed, of 85": data["DSN wins printed"].astype(str)
-            + " : "
-            + data["baseline wins printed"].astype(str)
-            + " ("
-            + data["ties printed"].astype(str)
-            + ")",
-            "ours": data["DSN wins"].astype(str)
-            + " : "
-            + data["baseline wins"].astype(str)
-            + " ("
-            + data["ties"].astype(str)
-            + ")",
+            "wins : losses (ties) printed, of 85": _balance(data, " printed"),
+            "ours": _balance(data, ""),
             "datasets": data["datasets"].astype(str),
             "share of wins, difference (points)": [signed(x, 1) for x in 100 * (ours - printed)],
         }
     )
+
+
+def _balance(data: pd.DataFrame, whose: str) -> list[str]:
+    columns = [f"{what}{whose}" for what in ("DSN wins", "baseline wins", "ties")]
+    return [f"{w} : {lost} ({t})" for w, lost, t in data[columns].itertuples(index=False)]
 
 
 def _cost(inputs: Inputs, runs: pd.DataFrame, table: Mapping[str, Any]) -> Table:
