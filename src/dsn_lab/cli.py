@@ -17,11 +17,13 @@ from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from dsn_lab import config, results, sweep_plan
 from dsn_lab.data.names import archive_of
 from dsn_lab.errors import PostponedError, UserError
-from dsn_lab.experiment import run
-from dsn_lab.sweep_plan import Cell
+from dsn_lab.records import results
+from dsn_lab.run import config
+from dsn_lab.run.experiment import run
+from dsn_lab.sweep import plan
+from dsn_lab.sweep.plan import Cell
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ def _run(cfg: DictConfig) -> float | None:
         names = {group: choices[group] for group in ("model", "dst", "dsp")}
         if settings.dry_run:
             cell = Cell((), folder, names, settings)
-            sweep_plan.show([cell], Path(settings.results_dir))
+            plan.show([cell], Path(settings.results_dir))
             return None
         record = run(settings, folder, names)
     except PostponedError as error:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from dsn_lab import results
 from dsn_lab.errors import UserError
+from dsn_lab.records import results
 
 Floats = NDArray[np.floating[Any]]
 COLUMNS = ("stage", "fold", "epochs", "members", "subsets", "accuracy")

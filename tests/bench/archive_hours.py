@@ -18,13 +18,13 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 from rich.table import Table
 
-from dsn_lab.callbacks import BestWeights, History
 from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData, default_batch_size
 from dsn_lab.nn import DSN
+from dsn_lab.run.keeping import BestWeights, History
+from dsn_lab.run.task import Classification
+from dsn_lab.run.training import quieten
 from dsn_lab.sparse.callback import DynamicSparseTraining
-from dsn_lab.task import Classification
-from dsn_lab.training import quieten
 
 EPOCHS = 1000  # of the protocol
 ADAM = partial(torch.optim.Adam, lr=3e-4, fused=True)

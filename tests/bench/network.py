@@ -26,8 +26,8 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from dsn_lab import kernels
-from dsn_lab.files import written_whole
 from dsn_lab.nn import DSN, SparseConv1d
+from dsn_lab.storage import written_whole
 
 Shape = tuple[int, int, int, int]  # channels, time, classes, batch size of training
 SHAPES = {

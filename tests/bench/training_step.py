@@ -17,14 +17,14 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 from rich.table import Table
 
-from dsn_lab.callbacks import BestWeights, History, LastState
 from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData
 from dsn_lab.nn import DSN
-from dsn_lab.progress import Progress
+from dsn_lab.run.keeping import BestWeights, History, LastState
+from dsn_lab.run.progress import Progress
+from dsn_lab.run.task import Classification
+from dsn_lab.run.training import quieten
 from dsn_lab.sparse.callback import DynamicSparseTraining
-from dsn_lab.task import Classification
-from dsn_lab.training import quieten
 
 TURNS = 5
 # The schedule's mean over a whole training: 0.25 over four fifths of it, then next to nothing.

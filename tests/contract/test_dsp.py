@@ -9,11 +9,11 @@ from hydra.utils import instantiate
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from dsn_lab.callbacks import BestWeights, History
 from dsn_lab.nn import SparseConv1d
 from dsn_lab.prune.activity import activity
 from dsn_lab.prune.callback import StructuredPruning
-from dsn_lab.task import Classification
+from dsn_lab.run.keeping import BestWeights, History
+from dsn_lab.run.task import Classification
 from tests.contract.training import composed, fit
 
 PENALISED, FINETUNED = 6, 3

@@ -8,9 +8,9 @@ from hydra.utils import instantiate
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from dsn_lab.callbacks import BestWeights, History
 from dsn_lab.nn import SparseConv1d
-from dsn_lab.task import Classification
+from dsn_lab.run.keeping import BestWeights, History
+from dsn_lab.run.task import Classification
 from tests.contract.training import composed, fit
 
 CONF = Path(__file__).parents[2] / "conf" / "dst"

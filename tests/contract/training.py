@@ -9,10 +9,10 @@ from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer
 from omegaconf import DictConfig
 
-from dsn_lab import config
 from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData
-from dsn_lab.task import Classification
+from dsn_lab.run import config
+from dsn_lab.run.task import Classification
 
 
 def composed(*overrides: str) -> DictConfig:

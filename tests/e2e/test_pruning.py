@@ -10,7 +10,7 @@ import torch
 
 from dsn_lab import ensemble
 from dsn_lab.data.load import load_dataset
-from dsn_lab.saved import load_network
+from dsn_lab.records.networks import load_network
 from tests.conftest import Run, record
 
 LITE = (

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from dsn_lab.sweep_wandb import agents_config
+from dsn_lab.sweep.wandb_agents import agents_config
 from tests.conftest import SMALL, Run
 
 ROOT = Path(__file__).parents[2]

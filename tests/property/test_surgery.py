@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from dsn_lab.nn import DSN, LITE, Inception, SparseConv1d
-from dsn_lab.nn.channels import Prunable
+from dsn_lab.prune.channels import Prunable
 from dsn_lab.prune.surgery import Kept, prune
 
 NETWORKS: dict[str, Callable[[int], Prunable]] = {

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dsn_lab.data import archive, uci
 from dsn_lab.data.load import load_dataset
+from dsn_lab.data.sources import archives as archive
+from dsn_lab.data.sources import uci
 from dsn_lab.errors import UserError
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dsn_lab.data.files import data_folder
+from dsn_lab.data.folder import data_folder
 from dsn_lab.data.load import load_dataset
 from dsn_lab.errors import UserError
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dsn_lab.data import uci
 from dsn_lab.data.load import load_dataset
+from dsn_lab.data.sources import uci
 from dsn_lab.errors import UserError
 
 SIGNALS = [f"{s}_{a}" for s in ("body_acc", "body_gyro", "total_acc") for a in "xyz"]

@@ -3,9 +3,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dsn_lab.cost import measure
 from dsn_lab.kernels import KernelUnavailableError, build
 from dsn_lab.nn import DSN
+from dsn_lab.nn.cost import measure
 
 HAR, EEG2, DAILY_SPORT = (9, 128, 6), (64, 256, 2), (45, 125, 19)
 

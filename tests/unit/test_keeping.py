@@ -6,10 +6,10 @@ import torch
 from lightning.pytorch import Trainer
 from torch import nn
 
-from dsn_lab.callbacks import BestWeights
 from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import EpochBatches, TimeSeriesData, default_batch_size
-from dsn_lab.task import Classification
+from dsn_lab.run.keeping import BestWeights
+from dsn_lab.run.task import Classification
 
 
 def test_of_equal_losses_the_latest_epochs_weights_are_kept() -> None:

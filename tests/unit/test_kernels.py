@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from dsn_lab import kernels
-from dsn_lab.kernels import build, sparse_conv
+from dsn_lab.kernels import build
+from dsn_lab.kernels import passes as sparse_conv
 from dsn_lab.nn import SparseConv1d
 
 native = pytest.mark.skipif(not kernels.available(), reason=str(kernels.why_unavailable()))

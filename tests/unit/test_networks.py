@@ -2,10 +2,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dsn_lab.cost import measure
 from dsn_lab.nn import LITE, Inception
-from dsn_lab.nn.channels import Prunable
+from dsn_lab.nn.cost import measure
 from dsn_lab.nn.lite import Depthwise, frozen_filters
+from dsn_lab.prune.channels import Prunable
 
 
 @pytest.mark.parametrize(("network", "params"), [(LITE(1, 2), 9814), (Inception(1, 2), 420192)])

@@ -18,7 +18,7 @@ def parts(channels: int, dtype: torch.dtype) -> list[Tensor]:
 @pytest.mark.parametrize("fixed", [True, False])
 @pytest.mark.parametrize("padding", ["zeros", "replicate"])
 def test_gradients_of_all_in_one_go_are_those_of_the_output(
-    fixed: bool, padding: kernels.sparse_conv.Padding
+    fixed: bool, padding: kernels.passes.Padding
 ) -> None:
     weight, bias, mean, variance = parts(6, torch.float64)
     layer = SparseConv1d(3, 6, 5, groups=2, sparsity=0.5, start="random")

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsn_lab.nn import DSN, LITE, Inception
-from dsn_lab.nn.channels import Prunable
+from dsn_lab.prune.channels import Prunable
 from dsn_lab.prune.penalty import FeatureMaps, Reduction, instance_l21
 
 REDUCTIONS = st.sampled_from(["sum", "mean"])

@@ -1,6 +1,6 @@
 import torch
 
-from dsn_lab.analysis.receptive_fields import enrf_sizes
+from dsn_lab.sparse.receptive_fields import enrf_sizes
 
 
 def test_enrf_of_the_papers_figure_2() -> None:

@@ -8,10 +8,11 @@ from typing import cast
 import pytest
 from filelock import FileLock
 
-from dsn_lab import results, sweep
-from dsn_lab.config import Config
 from dsn_lab.errors import DiedError, PostponedError, UserError
-from dsn_lab.sweep_plan import Cell, seconds_per_epoch
+from dsn_lab.records import results
+from dsn_lab.run.config import Config
+from dsn_lab.sweep import rounds as sweep
+from dsn_lab.sweep.plan import Cell, seconds_per_epoch
 
 
 class Launcher:

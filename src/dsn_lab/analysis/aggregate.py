@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from dsn_lab.analysis.collect import Collection
-from dsn_lab.files import written_whole
+from dsn_lab.storage import written_whole
 
 RUN = ["fold", "seed"]
 MEASURES = ("test_accuracy", "test_balanced_accuracy", "test_f1_macro", "test_loss")

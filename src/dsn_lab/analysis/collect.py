@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from dsn_lab import results
 from dsn_lab.analysis import methods
 from dsn_lab.errors import UserError
-from dsn_lab.files import written_whole
+from dsn_lab.records import results
+from dsn_lab.storage import written_whole
 
 CELL_FOLDER = re.compile(r"fold(\d+)-seed(\d+)")
 STARTED = (results.CHECKPOINT, "metrics.csv")

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from dsn_lab.files import packaged_yaml
-from dsn_lab.results import Record
+from dsn_lab.records.results import Record
+from dsn_lab.storage import packaged_yaml
 
 CHOICES = ("model", "dst", "dsp", "sparsity")
 NOT_OF_A_METHOD = {"config.dataset.name", "config.dataset.archive", "config.fold"}

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from dsn_lab.errors import UserError
-from dsn_lab.files import packaged_yaml
+from dsn_lab.storage import packaged_yaml
 
 TSML = "_accuracy.csv"
 

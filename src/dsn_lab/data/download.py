@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 
 from filelock import FileLock
 
-from dsn_lab.data import files
+from dsn_lab.data import folder as files
 from dsn_lab.errors import UserError
 
 TIMEOUT = 60.0  # seconds without a byte

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dsn_lab.data import archive as archives
-from dsn_lab.data import files, transforms, uci
+from dsn_lab.data import folder as files
+from dsn_lab.data import transforms
 from dsn_lab.data.names import archive_of
+from dsn_lab.data.sources import archives, uci
 from dsn_lab.data.split import Split, encode, resample
 from dsn_lab.data.transforms import Facts
 from dsn_lab.errors import UserError

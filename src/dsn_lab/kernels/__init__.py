@@ -4,7 +4,7 @@ from dsn_lab.kernels.build import KernelUnavailableError, available, why_unavail
 from dsn_lab.kernels.conv1d import conv1d
 from dsn_lab.kernels.norm_relu import Normalisation
 from dsn_lab.kernels.packed import Packed, pack
-from dsn_lab.kernels.sparse_conv import (
+from dsn_lab.kernels.passes import (
     forward,
     gradient_frame,
     input_frame,

@@ -8,7 +8,7 @@ from torch.autograd.function import once_differentiable
 
 from dsn_lab.kernels.norm_relu import Normalisation, norm_relu, norm_relu_gradient
 from dsn_lab.kernels.packed import Packed
-from dsn_lab.kernels.sparse_conv import (
+from dsn_lab.kernels.passes import (
     Padding,
     check_sizes,
     forward,

@@ -8,9 +8,9 @@ from pydantic import NonNegativeInt, PositiveInt, validate_call
 from torch import Tensor, nn
 
 from dsn_lab import kernels
-from dsn_lab.nn.channels import Axis, Channels, Prunable, branches, norm_axes
 from dsn_lab.nn.rows import block_rows, mix_rows
-from dsn_lab.nn.sparse_conv import Padding, SparseConv1d, Sparsity, Start
+from dsn_lab.prune.channels import Axis, Channels, Prunable, branches, norm_axes
+from dsn_lab.sparse.layer import Padding, SparseConv1d, Sparsity, Start
 from dsn_lab.sparse.regions import group_widths
 
 Backend = Literal["auto", "dense", "packed"]

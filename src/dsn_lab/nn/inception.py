@@ -6,7 +6,7 @@ import torch
 from pydantic import PositiveInt, validate_call
 from torch import Tensor, nn
 
-from dsn_lab.nn.channels import Axis, Channels, Prunable, branches, norm_axes
+from dsn_lab.prune.channels import Axis, Channels, Prunable, branches, norm_axes
 
 KERNELS = (40, 20, 10)
 BOTTLENECK = 32

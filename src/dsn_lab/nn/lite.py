@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import PositiveInt, validate_call
 from torch import Tensor, nn
 
-from dsn_lab.nn.channels import Axis, Channels, Prunable, branches, norm_axes
+from dsn_lab.prune.channels import Axis, Channels, Prunable, branches, norm_axes
 
 KERNELS = (40, 20, 10)
 LENGTHS = (2, 4, 8, 16, 32, 64)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from dsn_lab.kernels import Normalisation
-from dsn_lab.nn.sparse_conv import SparseConv1d
+from dsn_lab.sparse.layer import SparseConv1d
 
 
 def mix_rows(conv: nn.Conv1d, rows: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dsn_lab.nn.channels import Prunable
+from dsn_lab.prune.channels import Prunable
 from dsn_lab.prune.penalty import FeatureMaps
 
 # Of a layer's largest activity: what counts as nothing, and what is never idle (tau=auto).

@@ -10,14 +10,14 @@ from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from dsn_lab.callbacks import BestWeights
 from dsn_lab.data.module import TimeSeriesData
 from dsn_lab.errors import UserError
-from dsn_lab.nn.channels import Prunable
 from dsn_lab.prune.activity import activity, kept_filters, threshold
+from dsn_lab.prune.channels import Prunable
 from dsn_lab.prune.penalty import FeatureMaps, Reduction, instance_l21
 from dsn_lab.prune.surgery import prune, require_prunable
-from dsn_lab.task import Classification
+from dsn_lab.run.keeping import BestWeights
+from dsn_lab.run.task import Classification
 
 log = logging.getLogger(__name__)
 

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dsn_lab import cost
-from dsn_lab.analysis import plots
-from dsn_lab.analysis.pruning_plots import accuracy_against_flops, redundancy, sorted_activity
 from dsn_lab.data.module import TimeSeriesData
-from dsn_lab.files import written_whole
-from dsn_lab.nn.channels import Prunable
+from dsn_lab.figures import run as plots
+from dsn_lab.figures.pruning import accuracy_against_flops, redundancy, sorted_activity
+from dsn_lab.nn import cost
 from dsn_lab.prune.callback import StructuredPruning
+from dsn_lab.prune.channels import Prunable
 from dsn_lab.prune.penalty import FeatureMaps
+from dsn_lab.storage import written_whole
 
 TURNS = 50
 Record = dict[str, Any]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from dsn_lab.nn.channels import Prunable
+from dsn_lab.prune.channels import Prunable
 
 Reduction = Literal["sum", "mean"]
 

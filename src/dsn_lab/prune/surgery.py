@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from dsn_lab.errors import UserError
-from dsn_lab.nn.channels import Axis, Prunable
-from dsn_lab.nn.sparse_conv import SparseConv1d
+from dsn_lab.prune.channels import Axis, Prunable
+from dsn_lab.sparse.layer import SparseConv1d
 
 Kept = Sequence[Sequence[Tensor]]
 """Of each branch of each layer, the indices of the filters that stay, ascending."""
@@ -19,7 +19,7 @@ def require_prunable(network: nn.Module) -> Prunable:
         return network
     raise UserError(
         f"model={type(network).__name__}: filters can be removed from a network that describes "
-        "its channels only; inherit from dsn_lab.nn.channels.Prunable, or use dsp=none"
+        "its channels only; inherit from dsn_lab.prune.channels.Prunable, or use dsp=none"
     )
 
 

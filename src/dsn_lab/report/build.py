@@ -8,10 +8,11 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from dsn_lab.analysis import aggregate
 from dsn_lab.analysis.collect import collect, write_parquet
 from dsn_lab.analysis.published import load
-from dsn_lab.files import written_whole
-from dsn_lab.report import comparison, cost, fields, overview, paper, pruning, wins
 from dsn_lab.report.inputs import Inputs
 from dsn_lab.report.parts import Section
+from dsn_lab.report.tables import accuracy_flops as cost
+from dsn_lab.report.tables import comparison, fields, overview, paper, pruning, wins
+from dsn_lab.storage import written_whole
 
 PAGE = "report.html"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from dsn_lab.analysis.collect import Collection, collect
 from dsn_lab.errors import UserError
-from dsn_lab.files import written_whole
+from dsn_lab.storage import written_whole
 
 try:
     import wandb_workspaces.reports.v2 as wr

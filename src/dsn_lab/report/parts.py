@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dsn_lab.files import written_whole
+from dsn_lab.storage import written_whole
 
 LONG_TABLE = 40  # rows
 LONG_CELL = 40  # characters

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from dsn_lab.errors import UserError
-from dsn_lab.nn.sparse_conv import SparseConv1d
 from dsn_lab.sparse import topology
+from dsn_lab.sparse.layer import SparseConv1d
 from dsn_lab.sparse.schedule import drop_fraction
 
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -11,9 +11,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from dsn_lab import config, sweep, sweep_plan
 from dsn_lab.errors import DiedError, PostponedError
-from dsn_lab.sweep_plan import Cell
+from dsn_lab.run import config
+from dsn_lab.sweep import plan
+from dsn_lab.sweep import rounds as sweep
+from dsn_lab.sweep.plan import Cell
 
 
 class ResumingSweeper(BasicSweeper):
@@ -35,7 +37,7 @@ class ResumingSweeper(BasicSweeper):
         cells = self._cells(combinations)
         folder = Path(self.config.hydra.sweep.dir)
         if self.config.dry_run:
-            sweep_plan.show(cells, folder)
+            plan.show(cells, folder)
             return
         sweep.run(cells, self._launch, folder, force=self.config.force)
 

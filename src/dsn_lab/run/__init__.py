@@ -1,0 +1,1 @@
+"""One cell: its settings checked, a network trained, tested once and recorded."""

@@ -1,0 +1,60 @@
+"""The final test of one or several networks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.pytorch import Trainer
+from numpy.typing import NDArray
+from torch import nn
+from torch.optim.swa_utils import update_bn
+
+from dsn_lab.data.module import TimeSeriesData
+from dsn_lab.run.task import Classification
+from dsn_lab.storage import written_whole
+
+PREDICTIONS = "predictions.npz"
+
+Measures = dict[str, float]
+
+
+def test_each(
+    trainer: Trainer,
+    task: Classification,
+    data: TimeSeriesData,
+    networks: Mapping[str, nn.Module],
+    folder: Path,
+    *,
+    recalibrate: bool,
+) -> dict[str, Measures]:
+    """Test each network once; the last one stays in the task.
+
+    Writes ``predictions.npz``: ``labels`` ``(n,)`` and for each name the probabilities
+    ``(n, n_classes)`` of the test series.
+
+    Args:
+        trainer: has trained the task.
+        task: measures; what it logs is returned.
+        data: training set for recalibration, test set.
+        networks: by name.
+        folder: the run's output folder.
+        recalibrate: estimate BatchNorm's statistics anew first, on the training set.
+    """
+    measured, probabilities = {}, {}
+    for name, network in networks.items():
+        task.network = network.to(task.device)
+        if recalibrate:
+            update_bn(data.calibration_batches(), network, task.device)
+        (logged,) = trainer.test(task, data, verbose=False)
+        measured[name] = {key: round(value, 6) for key, value in logged.items()}
+        probabilities[name] = torch.cat(task.test_probabilities).numpy()
+    _write_predictions(folder, data.dataset.y_test, probabilities)
+    return measured
+
+
+def _write_predictions(
+    folder: Path, labels: NDArray[np.int64], probabilities: Mapping[str, NDArray[np.float32]]
+) -> None:
+    with written_whole(folder / PREDICTIONS) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, labels=labels, **probabilities)
