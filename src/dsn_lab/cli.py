@@ -19,11 +19,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from dsn_lab.data.names import archive_of
 from dsn_lab.errors import PostponedError, UserError
-from dsn_lab.records import results
+from dsn_lab.records import identity, results
 from dsn_lab.run import config
 from dsn_lab.run.experiment import run
 from dsn_lab.sweep import plan
-from dsn_lab.sweep.plan import Cell
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +66,16 @@ def _run(cfg: DictConfig) -> float | None:
     folder = Path(hydra_config.runtime.output_dir)
     in_sweep = hydra_config.mode == RunMode.MULTIRUN
     try:
-        settings = config.checked(cfg)
-        names = {group: choices[group] for group in ("model", "dst", "dsp")}
-        if settings.dry_run:
-            cell = Cell((), folder, names, settings)
-            plan.show([cell], Path(settings.results_dir))
+        cell = config.cell(cfg, folder, choices)
+        if not in_sweep:
+            given = config.mentioned(hydra_config.overrides.task)
+            config.refuse_unread(config.unread(cfg, given), choices)
+        if cell.config.dry_run:
+            plan.show(
+                [plan.Planned(folder, cell.names, cell.config)], Path(cell.config.results_dir)
+            )
             return None
-        record = run(settings, folder, names)
+        record = run(cell)
     except PostponedError as error:
         if in_sweep:
             raise
@@ -130,11 +132,25 @@ def _explain_composition(error: ConfigCompositionException) -> str:
 
 
 def _nearest(key: str) -> str:
+    """What the user may have meant, among the settings of the groups that were chosen."""
     if key.startswith("trainer."):
         return f"Lightning's other Trainer arguments take a plus: +{key}=..."
     GlobalHydra.instance().clear()
     with hydra.initialize_config_module("dsn_lab.conf", version_base="1.3"):
-        cfg = OmegaConf.to_container(hydra.compose("config"))
+        usual = hydra.compose("config")
+        chosen = [
+            text for text in sys.argv[1:] if text.partition("=")[0] in usual and "," not in text
+        ]
+        groups = [text for text in chosen if OmegaConf.is_dict(usual[text.partition("=")[0]])]
+        cfg = OmegaConf.to_container(hydra.compose("config", overrides=groups))
     assert isinstance(cfg, dict)
-    near = difflib.get_close_matches(key, results.flat(cfg, ""), n=3)
-    return f"did you mean {' or '.join(near)}?" if near else "python run.py --help lists them"
+    known = identity.flat({str(name): value for name, value in cfg.items()}, "")
+    near = difflib.get_close_matches(key, known, n=3)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    group = key.partition(".")[0]
+    said = [name for name in known if name.startswith(f"{group}.") and name != f"{group}.name"]
+    chosen = [text for text in groups if text.startswith(f"{group}=")]
+    if said:
+        return f"{''.join(chosen[-1:]) or group} has {', '.join(said)}"
+    return "python run.py --help lists them"

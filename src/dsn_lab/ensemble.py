@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from dsn_lab.errors import UserError
-from dsn_lab.records import results
+from dsn_lab.records import identity, results
+from dsn_lab.records.cell import RESULT, Folder
 
 Floats = NDArray[np.floating[Any]]
 COLUMNS = ("stage", "fold", "epochs", "members", "subsets", "accuracy")
@@ -54,18 +55,20 @@ def rows(method: Path) -> Iterator[dict[str, Any]]:
     Raises:
         UserError: there is no finished run, or runs of one fold differ in settings or labels.
     """
-    folds: dict[int, list[tuple[results.Record, Path]]] = defaultdict(list)
-    for path in sorted(method.glob(f"*/{results.RESULT}")):
-        record = results.read(path.parent)
-        if record is not None:
-            folds[record["fold"]].append((record, path.parent))
+    folds: dict[int, list[tuple[results.Record, Folder]]] = defaultdict(list)
+    for folder in results.below(method):
+        record = results.read(folder)
+        if record is not None and folder.folder.parent == method:
+            folds[record["fold"]].append((record, folder))
     if not folds:
-        raise UserError(f"{method}: holds no finished run (fold<F>-seed<S>/{results.RESULT})")
+        raise UserError(f"{method}: holds no finished run (fold<F>-seed<S>/{RESULT})")
     for fold, runs in sorted(folds.items()):
         first = runs[0][0]
+        settings = identity.recorded(first)
         for record, folder in runs[1:]:
-            results.require_same(record | {"config.seed": first["seed"]}, first, folder)
-        stored = [dict(np.load(folder / "predictions.npz")) for _, folder in runs]
+            seedless = identity.recorded(record) | {"seed": settings["seed"]}
+            results.require_same(seedless, settings, folder.folder)
+        stored = [dict(np.load(folder.predictions)) for _, folder in runs]
         labels = [each.pop("labels") for each in stored]
         if any(not np.array_equal(each, labels[0]) for each in labels):
             raise UserError(f"{method}: runs of fold {fold} were tested on different labels")

@@ -1,5 +1,7 @@
 """The one exception for a user's mistake, and two that tell a sweep what to do with a cell."""
 
+from pydantic import ValidationError
+
 
 class UserError(Exception):
     """What the user gave cannot be used; the message is one line and says what to do.
@@ -14,3 +16,14 @@ class PostponedError(UserError):
 
 class DiedError(Exception):
     """The cell's process ended without a word: a sweep tries again, a few times."""
+
+
+def described(error: ValidationError, prefix: str = "") -> str:
+    """Say in one line which values are wrong and what they must be."""
+    return "; ".join(
+        f"{prefix}{'.'.join(map(str, wrong['loc']))}={wrong['input']}: "
+        + wrong["msg"]
+        .replace("Input should be", "must be")
+        .replace("Extra inputs are not permitted", "there is no such setting")
+        for wrong in error.errors()
+    )

@@ -22,15 +22,15 @@ from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData, default_batch_size
 from dsn_lab.nn import DSN
 from dsn_lab.run.keeping import BestWeights, History
+from dsn_lab.run.preparation import quieten
 from dsn_lab.run.task import Classification
-from dsn_lab.run.training import quieten
 from dsn_lab.sparse.callback import DynamicSparseTraining
 
 EPOCHS = 1000  # of the protocol
 ADAM = partial(torch.optim.Adam, lr=3e-4, fused=True)
 COSINE = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=EPOCHS, eta_min=1e-4)
 SHAPES = [(2, 100), (16, 150), (16, 600)]  # batch, length
-STEPS, EPOCHS = 10, 2
+STEPS, TIMED_EPOCHS = 10, 2
 METHODS = {
     "S = 0.8": {"sparsity": 0.8},
     "S = 0.8, no groups": {"sparsity": 0.8, "groups": 1},
@@ -52,7 +52,7 @@ def seconds_per_step(settings: dict[str, float], batch: int, length: int) -> flo
     task = Classification(network, 2, ADAM, COSINE)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            max_epochs=1 + EPOCHS,
+            max_epochs=1 + TIMED_EPOCHS,
             accelerator="cpu",
             logger=False,
             enable_progress_bar=False,
@@ -64,10 +64,10 @@ def seconds_per_step(settings: dict[str, float], batch: int, length: int) -> flo
         trainer.fit_loop.max_epochs = 1
         data = TimeSeriesData(dataset, batch, seed=0)
         trainer.fit(task, data)
-        trainer.fit_loop.max_epochs = 1 + EPOCHS
+        trainer.fit_loop.max_epochs = 1 + TIMED_EPOCHS
         started = time.process_time()
         trainer.fit(task, data)
-        return (time.process_time() - started) / (EPOCHS * STEPS)
+        return (time.process_time() - started) / (TIMED_EPOCHS * STEPS)
 
 
 def main() -> None:

@@ -20,10 +20,11 @@ from rich.table import Table
 from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData
 from dsn_lab.nn import DSN
+from dsn_lab.records.cell import Folder
 from dsn_lab.run.keeping import BestWeights, History, LastState
+from dsn_lab.run.preparation import quieten
 from dsn_lab.run.progress import Progress
 from dsn_lab.run.task import Classification
-from dsn_lab.run.training import quieten
 from dsn_lab.sparse.callback import DynamicSparseTraining
 
 TURNS = 5
@@ -82,7 +83,7 @@ def lightning(
     """Seconds a step of a run as users get it, and of each topology update in it."""
     history, updates = History(), TimedUpdates()
     with tempfile.TemporaryDirectory() as folder:
-        last = LastState(Path(folder), history, {})
+        last = LastState(Folder(Path(folder)), history, {})
         trainer = Trainer(
             max_epochs=epochs,
             accelerator="cpu",

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from dsn_lab import registry
 from dsn_lab.nn import SparseConv1d
 from dsn_lab.prune.activity import activity
 from dsn_lab.prune.callback import StructuredPruning
@@ -41,8 +41,11 @@ def train(model: str, *overrides: str) -> tuple[Classification, StructuredPrunin
     epochs = f"trainer.max_epochs={PENALISED}"
     cfg = composed("dsp.tau=0.6", "dsp=default", epochs, *MODELS[model], *overrides)
     best, watch, history = BestWeights(), Watch(), History()
-    dsp = instantiate(cfg.dsp, best=best, finetune_epochs=FINETUNED)
-    dst = [instantiate(cfg.dst)] if cfg.dst._target_ else []
+    dsp = registry.pruning.make(
+        {k: v for k, v in cfg.dsp.items() if k not in ("protocol", "finetune_epochs")},
+        finetune_epochs=FINETUNED,
+    )
+    dst = [registry.sparse_training.make(cfg.dst)] if cfg.dst.name else []
     task, data = fit(cfg, [best, *dst, dsp, watch, history], time=30, batch_size=8)
     return task, dsp, watch, (data, history, best)
 
@@ -109,6 +112,6 @@ def test_every_choice_composes() -> None:
     for model in (root / "model").glob("*.yaml"):
         for dsp in ("none", "default"):
             cfg = composed(f"model={model.stem}", f"dsp={dsp}")
-            network = instantiate(cfg.model, in_channels=1, n_classes=2)
+            network = registry.networks.make(cfg.model, in_channels=1, n_classes=2)
             assert cfg.protocol_epochs == (1000 if model.stem == "dsn" else 1500)
             assert network.widths

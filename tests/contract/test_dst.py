@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from dsn_lab import registry
 from dsn_lab.nn import SparseConv1d
 from dsn_lab.run.keeping import BestWeights, History
 from dsn_lab.run.task import Classification
@@ -54,7 +54,7 @@ def train(*overrides: str) -> tuple[Classification, Watch, History]:
     small = ("model.width=3", "model.kernel_size=9", "model.depth=2")
     cfg = composed(*small, f"trainer.max_epochs={EPOCHS}", *overrides)
     watch, history = Watch(), History()
-    callbacks = [BestWeights(), instantiate(cfg.dst), watch, history]
+    callbacks = [BestWeights(), registry.sparse_training.make(cfg.dst), watch, history]
     task, _ = fit(cfg, callbacks, time=12, batch_size=5)
     return task, watch, history
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from hydra import compose, initialize_config_module
-from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer
 from omegaconf import DictConfig
 
+from dsn_lab import registry
 from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData
-from dsn_lab.run import config
+from dsn_lab.run import config, optimization
 from dsn_lab.run.task import Classification
 
 
@@ -31,8 +31,9 @@ def fit(
     dataset = Dataset("noise", "UCR", x, y, x, y, ("a", "b", "c"), {})
     data = TimeSeriesData(dataset, batch_size, seed=0)
     torch.manual_seed(0)
-    network = instantiate(cfg.model, in_channels=2, n_classes=3)
-    task = Classification(network, 3, instantiate(cfg.optimizer), instantiate(cfg.scheduler))
+    network = registry.networks.make(cfg.model, in_channels=2, n_classes=3)
+    make = optimization.optimizer(cfg.optimizer), optimization.scheduler(cfg.scheduler)
+    task = Classification(network, 3, *make)
     Trainer(
         max_epochs=cfg.trainer.max_epochs,
         accelerator="cpu",

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from filelock import FileLock
 
 from dsn_lab.errors import DiedError, PostponedError, UserError
 from dsn_lab.records import results
-from dsn_lab.run.config import Config
+from dsn_lab.records.settings import Config
 from dsn_lab.sweep import rounds as sweep
-from dsn_lab.sweep.plan import Cell, seconds_per_epoch
+from dsn_lab.sweep.plan import Planned, seconds_per_epoch
 
 
 class Launcher:
@@ -21,34 +20,36 @@ class Launcher:
     def __init__(self, **plans: list[Exception]) -> None:
         self.plans, self.launched = plans, Counter[str]()
 
-    def __call__(self, cells: Sequence[Cell]) -> list[Exception | None]:
+    def __call__(self, cells: Sequence[Planned]) -> list[Exception | None]:
         return [self._run(cell) for cell in cells]
 
-    def _run(self, cell: Cell) -> Exception | None:
+    def _run(self, cell: Planned) -> Exception | None:
         self.launched[cell.folder.name] += 1
         plan = self.plans.get(cell.folder.name)
         if plan:
             return plan.pop(0)
-        results.write({}, cell.folder)
+        results.write({}, cell)
         return None
 
 
 @pytest.fixture
-def cells(tmp_path: Path) -> list[Cell]:
+def cells(tmp_path: Path) -> list[Planned]:
     for name in "abc":
         (tmp_path / name).mkdir()
     settings = cast(Config, None)
-    return [Cell((name,), tmp_path / name, {}, settings) for name in "abc"]
+    return [Planned(tmp_path / name, {}, settings, (name,)) for name in "abc"]
 
 
-def test_what_died_or_was_postponed_is_launched_again_and_nothing_else(cells: list[Cell]) -> None:
+def test_what_died_or_was_postponed_is_launched_again_and_nothing_else(
+    cells: list[Planned],
+) -> None:
     launcher = Launcher(a=[DiedError("killed")], b=[PostponedError("busy")])
     assert sweep.run_all(cells, launcher) == {}
     assert launcher.launched == {"a": 2, "b": 2, "c": 1}
     assert all(cell.finished() for cell in cells)
 
 
-def test_failures_are_final_and_deaths_become_final(cells: list[Cell]) -> None:
+def test_failures_are_final_and_deaths_become_final(cells: list[Planned]) -> None:
     launcher = Launcher(a=[UserError("diverged")], b=[DiedError("killed")] * 9)
     failures = {cell.folder.name: reason for cell, reason in sweep.run_all(cells, launcher).items()}
     assert failures == {"a": "diverged", "b": f"killed, {sweep.ATTEMPTS} times"}
@@ -56,13 +57,13 @@ def test_failures_are_final_and_deaths_become_final(cells: list[Cell]) -> None:
 
 
 def test_a_cell_in_other_hands_is_waited_for_and_not_run(
-    cells: list[Cell], monkeypatch: pytest.MonkeyPatch
+    cells: list[Planned], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = FileLock(cells[0].folder / results.LOCK)
+    lock = cells[0].lock
     lock.acquire()
 
     def others_finish(_: float) -> None:
-        results.write({}, cells[0].folder)
+        results.write({}, cells[0])
         lock.release()
 
     monkeypatch.setattr("time.sleep", others_finish)
@@ -71,8 +72,8 @@ def test_a_cell_in_other_hands_is_waited_for_and_not_run(
     assert launcher.launched == {"b": 1, "c": 1}
 
 
-def test_force_discards_what_is_finished(cells: list[Cell], tmp_path: Path) -> None:
-    results.write({}, cells[0].folder)
+def test_force_discards_what_is_finished(cells: list[Planned], tmp_path: Path) -> None:
+    results.write({}, cells[0])
     launcher = Launcher()
     sweep.run(cells, launcher, tmp_path, force=False)
     assert launcher.launched == {"b": 1, "c": 1}

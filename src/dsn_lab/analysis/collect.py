@@ -12,10 +12,10 @@ import pandas as pd
 from dsn_lab.analysis import methods
 from dsn_lab.errors import UserError
 from dsn_lab.records import results
+from dsn_lab.records.cell import RESULT, Folder
 from dsn_lab.storage import written_whole
 
 CELL_FOLDER = re.compile(r"fold(\d+)-seed(\d+)")
-STARTED = (results.CHECKPOINT, "metrics.csv")
 NEEDED = ("dataset", "model", "fold", "seed", "epochs", "protocol_epochs", "test_accuracy")
 
 
@@ -50,9 +50,10 @@ def collect(root: Path) -> Collection:
         raise UserError(f"{root}: there is no such folder; give the results_dir of the runs")
     records: list[results.Record] = []
     problems: list[str] = []
-    for path in sorted(root.rglob(results.RESULT)):
+    for found in results.below(root):
+        path = found.result
         try:
-            record = results.read(path.parent) or {}
+            record = results.read(found) or {}
         except (UserError, OSError) as error:
             problems.append(str(error).split(";", maxsplit=1)[0])
             continue
@@ -62,7 +63,7 @@ def collect(root: Path) -> Collection:
             records.append(record | {"path": str(path.parent.relative_to(root))})
     if not records:
         reason = f"; {len(problems)} damaged, first: {problems[0]}" if problems else ""
-        raise UserError(f"{root}: no {results.RESULT} below it{reason}")
+        raise UserError(f"{root}: no {RESULT} below it{reason}")
     labels, settings = methods.labels(records)
     runs = pd.DataFrame(
         [record | {"method": label} for record, label in zip(records, labels, strict=True)]
@@ -87,8 +88,8 @@ def _unfinished(root: Path, runs: pd.DataFrame) -> pd.DataFrame:
             "path": str(folder.relative_to(root)),
         }
         for folder, fold, seed in _cells(root)
-        if any((folder / name).exists() for name in STARTED)
-        and not (folder / results.RESULT).exists()
+        if (Folder(folder).checkpoint.exists() or Folder(folder).metrics.exists())
+        and not Folder(folder).result.exists()
     ]
     return pd.DataFrame(rows, columns=["dataset", "method", "fold", "seed", "path"])
 

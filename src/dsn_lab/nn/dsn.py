@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from dsn_lab import kernels
 from dsn_lab.nn.rows import block_rows, mix_rows
 from dsn_lab.prune.channels import Axis, Channels, Prunable, branches, norm_axes
+from dsn_lab.registry import networks
 from dsn_lab.sparse.layer import Padding, SparseConv1d, Sparsity, Start
 from dsn_lab.sparse.regions import group_widths
 
@@ -18,6 +19,7 @@ Backend = Literal["auto", "dense", "packed"]
 POOLED_STEPS = 50
 
 
+@networks.register("dsn")
 class DSN(Prunable):
     """``depth`` sparse convolutions with 1x1 convolutions between them, then a pooled classifier.
 

@@ -7,6 +7,7 @@ from pydantic import PositiveInt, validate_call
 from torch import Tensor, nn
 
 from dsn_lab.prune.channels import Axis, Channels, Prunable, branches, norm_axes
+from dsn_lab.registry import networks
 
 KERNELS = (40, 20, 10)
 BOTTLENECK = 32
@@ -43,6 +44,7 @@ class Module(nn.Module):
         return normed
 
 
+@networks.register("inception")
 class Inception(Prunable):
     """Inception modules with a residual connection around every three of them.
 

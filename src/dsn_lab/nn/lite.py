@@ -8,6 +8,7 @@ from pydantic import PositiveInt, validate_call
 from torch import Tensor, nn
 
 from dsn_lab.prune.channels import Axis, Channels, Prunable, branches, norm_axes
+from dsn_lab.registry import networks
 
 KERNELS = (40, 20, 10)
 LENGTHS = (2, 4, 8, 16, 32, 64)
@@ -74,6 +75,7 @@ class Depthwise(nn.Conv1d):
         return filtered.reshape(batch, channels, -1)[..., :time]
 
 
+@networks.register("lite")
 class LITE(Prunable):
     """Three layers, few parameters: 9814 and the classifier's for univariate series.
 

@@ -4,19 +4,23 @@ import logging
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from pydantic import BeforeValidator, NonNegativeFloat, PositiveInt, validate_call
 from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 from dsn_lab.data.module import TimeSeriesData
 from dsn_lab.errors import UserError
 from dsn_lab.prune.activity import activity, kept_filters, threshold
 from dsn_lab.prune.channels import Prunable
+from dsn_lab.prune.outcome import outcome
 from dsn_lab.prune.penalty import FeatureMaps, Reduction, instance_l21
 from dsn_lab.prune.surgery import prune, require_prunable
+from dsn_lab.records.results import Record
+from dsn_lab.registry import pruning
+from dsn_lab.run.evaluate import recalibrated
 from dsn_lab.run.keeping import BestWeights
+from dsn_lab.run.stages import Staged, Tested
 from dsn_lab.run.task import Classification
 
 log = logging.getLogger(__name__)
@@ -34,17 +38,18 @@ Stage = dict[str, Any]
 """A network as what makes it: ``shape`` and ``weights``."""
 
 
-class StructuredPruning(Callback):
+@pruning.register("structured_pruning")
+class StructuredPruning(Staged):
     """Train with a penalty on activations, remove the idle filters, then fine-tune without it.
 
     The trainer's ``max_epochs`` are those of the penalised phase; ``finetune_epochs`` are added.
-    In between, with the weights of lowest training loss, the largest activity of each filter over
+    In between, with the weights of lowest training loss (of the trainer's :class:`BestWeights`,
+    which must come before this callback), the largest activity of each filter over
     the training set decides which are removed; optimizer and scheduler begin anew.
 
     Logs the penalty of each layer, and ``finetuning``: 0 or 1.
 
     Args:
-        best: keeps the best weights of the phase; must come before this callback.
         penalty: lambda, the factor of the instance-wise sparsity loss.
         layer_weights: factor of each layer's; 1 by default.
         reduction: ``sum`` over the batch (the authors' scale) or ``mean``.
@@ -57,7 +62,6 @@ class StructuredPruning(Callback):
     @validate_call(config={"arbitrary_types_allowed": True})
     def __init__(
         self,
-        best: BestWeights,
         penalty: NonNegativeFloat = 2e-5,
         layer_weights: list[NonNegativeFloat] | None = None,
         reduction: Reduction = "sum",
@@ -65,7 +69,6 @@ class StructuredPruning(Callback):
         finetune_epochs: PositiveInt = 500,
         recalibrate: bool = False,
     ) -> None:
-        self.best = best
         self.penalty, self.layer_weights, self.reduction = penalty, layer_weights, reduction
         self.tau, self.finetune_epochs, self.recalibrate = tau, finetune_epochs, recalibrate
         self.scores: list[Tensor] = []
@@ -80,6 +83,7 @@ class StructuredPruning(Callback):
         if stage != "fit":
             return
         assert isinstance(pl_module, Classification)
+        (self.best,) = (c for c in trainer.callbacks if isinstance(c, BestWeights))  # type: ignore[attr-defined]
         network = require_prunable(pl_module.network)
         layers = len(network.widths)
         if self.layer_weights is None:
@@ -124,7 +128,7 @@ class StructuredPruning(Callback):
         network.load_state_dict(self.best.weights)
         data: TimeSeriesData = trainer.datamodule  # type: ignore[attr-defined]
         if self.recalibrate:
-            update_bn(data.calibration_batches(), network, pl_module.device)
+            recalibrated(network, data, pl_module.device)
         self.scores = activity(network, data.calibration_batches())
         self.cuts = [threshold(layer, self.tau) for layer in self.scores]
         pruned = prune(network, kept_filters(self.scores, self.cuts, network))
@@ -138,13 +142,17 @@ class StructuredPruning(Callback):
             self.finetune_epochs,
         )
 
-    def stages(self, finetuned: nn.Module) -> dict[str, Prunable]:
+    def stages(self, network: nn.Module) -> dict[str, Prunable]:
         """The network before pruning, right after it, and (as given) after fine-tuning."""
-        network, stages = require_prunable(finetuned), {}
+        network, stages = require_prunable(network), {}
         for name, stage in (("pretrained", self.pretrained), ("pruned", self.pruned)):
             stages[name] = network.resized(**stage["shape"])
             stages[name].load_state_dict(stage["weights"])
         return stages | {"finetuned": network}
+
+    def findings(self, tested: Tested) -> Record:
+        """What pruning removed, what it cost, and why."""
+        return outcome(tested, self.scores, self.cuts, self.tau)
 
     def state_dict(self) -> dict[str, Any]:
         """What the analysis found and both networks around the surgery."""

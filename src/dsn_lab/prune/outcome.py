@@ -1,63 +1,58 @@
 """What pruning has done to a network: counted, measured and drawn."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from dsn_lab.data.module import TimeSeriesData
 from dsn_lab.figures import run as plots
 from dsn_lab.figures.pruning import accuracy_against_flops, redundancy, sorted_activity
 from dsn_lab.nn import cost
-from dsn_lab.prune.callback import StructuredPruning
 from dsn_lab.prune.channels import Prunable
 from dsn_lab.prune.penalty import FeatureMaps
+from dsn_lab.prune.surgery import require_prunable
+from dsn_lab.records.results import Record
+from dsn_lab.run.stages import Tested
 from dsn_lab.storage import written_whole
 
 TURNS = 50
-Record = dict[str, Any]
 
 
 def outcome(
-    dsp: StructuredPruning,
-    stages: Mapping[str, Prunable],
-    tested: Mapping[str, Mapping[str, float]],
-    data: TimeSeriesData,
-    folder: Path,
+    tested: Tested, scores: Sequence[Tensor], cuts: Sequence[float], tau: float | str
 ) -> Record:
     """Record what pruning removed and cost; write ``activity.json`` and the figures.
 
     Args:
-        dsp: has run.
-        stages: the networks ``pretrained``, ``pruned`` and ``finetuned``, whose files are written.
-        tested: what the test measured of each.
-        data: of which the training set is looked at.
-        folder: the run's output folder.
+        tested: with the stages ``pretrained``, ``pruned`` and ``finetuned``.
+        scores: of each layer, each filter's largest activity.
+        cuts: of each layer, the activity up to which filters were redundant.
+        tau: what the cuts came from.
     """
+    stages = {name: require_prunable(network) for name, network in tested.stages.items()}
     base, pruned = stages["pretrained"], stages["finetuned"]
-    series = torch.from_numpy(data.dataset.x_train)
+    series = torch.from_numpy(tested.data.dataset.x_train)
     _, channels, time = series.shape
     costs = {name: cost.measure(network, channels, time) for name, network in stages.items()}
     params_base = costs["pretrained"].params_active
     params_pruned = costs["finetuned"].params_active
     removed = [sum(a) - sum(b) for a, b in zip(base.widths, pruned.widths, strict=True)]
-    accuracies = {name: measures["test_accuracy"] for name, measures in tested.items()}
+    accuracies = {name: measures["test_accuracy"] for name, measures in tested.measures.items()}
     latency_base, latency_pruned = latencies(base, pruned, series[:1])
-    _write_activity(dsp, pruned, folder / "activity.json")
-    sample = next(iter(data.calibration_batches()))[0]
+    _write_activity(scores, cuts, tau, pruned, tested.files.activity)
+    sample = next(iter(tested.data.calibration_batches()))[0]
     figures = {
-        "activity": sorted_activity(dsp.scores, dsp.cuts),
+        "activity": sorted_activity(scores, cuts),
         "accuracy_flops": accuracy_against_flops(
             {name: (costs[name].flops, accuracies[name]) for name in stages}
         ),
         "redundancy": redundancy(correlations(base, sample), correlations(pruned, sample)),
     }
-    plots.save(figures, folder / "figures")
+    plots.save(figures, tested.files.figures)
     return {
         **{f"accuracy_{name}": accuracy for name, accuracy in accuracies.items()},
         "params_base": params_base,
@@ -68,8 +63,8 @@ def outcome(
         **{f"filters_removed.layer{layer}": n for layer, n in enumerate(removed, start=1)},
         "latency_base_ms": latency_base,
         "latency_pruned_ms": latency_pruned,
-        "file_bytes_base": (folder / "pretrained.pt").stat().st_size,
-        "file_bytes_pruned": (folder / "model.pt").stat().st_size,
+        "file_bytes_base": tested.files.stage("pretrained").stat().st_size,
+        "file_bytes_pruned": tested.files.model.stat().st_size,
     }
 
 
@@ -107,10 +102,16 @@ def correlations(network: Prunable, series: Tensor) -> list[Tensor]:
     return [torch.corrcoef(rows).reshape(len(rows), -1).nan_to_num(0.0) for rows in flat]
 
 
-def _write_activity(dsp: StructuredPruning, pruned: Prunable, path: Path) -> None:
+def _write_activity(
+    scores: Sequence[Tensor],
+    cuts: Sequence[float],
+    tau: float | str,
+    pruned: Prunable,
+    path: Path,
+) -> None:
     layers = [
-        {"activity": scores.tolist(), "cut": cut, "kept": sum(widths)}
-        for scores, cut, widths in zip(dsp.scores, dsp.cuts, pruned.widths, strict=True)
+        {"activity": layer.tolist(), "cut": cut, "kept": sum(widths)}
+        for layer, cut, widths in zip(scores, cuts, pruned.widths, strict=True)
     ]
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps({"tau": dsp.tau, "layers": layers}) + "\n")
+        temporary.write_text(json.dumps({"tau": tau, "layers": layers}) + "\n")

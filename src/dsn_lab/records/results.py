@@ -1,7 +1,7 @@
 """The record of a run: one flat JSON file in its output folder."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,76 +9,95 @@ from rich.console import Console
 from rich.table import Table
 
 from dsn_lab.errors import UserError
+from dsn_lab.records import identity
+from dsn_lab.records.cell import RESULT, Files, Folder
 from dsn_lab.storage import written_whole
 
-RESULT = "result.json"
-CHECKPOINT = "last.ckpt"
-LOCK = ".lock"
+# What a record says of its data.
+DATA = ("sha256_train", "sha256_test")
 
 Record = dict[str, Any]
 
 
-def flat(settings: Mapping[Any, Any], prefix: str) -> Record:
-    """Nested settings as one level with dotted keys that begin with ``prefix``."""
-    record: Record = {}
-    for key, value in settings.items():
-        record |= (
-            flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-        )
-    return record
-
-
-def write(record: Record, folder: Path) -> None:
+def write(record: Record, cell: Files) -> None:
     """Write the record, whole."""
-    with written_whole(folder / RESULT) as temporary:
+    with written_whole(cell.result) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n")
 
 
-def read(folder: Path) -> Record | None:
+def read(cell: Files) -> Record | None:
     """The folder's record, or None if there is none.
 
     Raises:
         UserError: the file is damaged.
     """
-    path = folder / RESULT
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(cell.result.read_text())
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise UserError(f"{path} is damaged; force=true runs the cell anew") from error
+        raise UserError(f"{cell.result} is damaged; force=true runs the cell anew") from error
     if not isinstance(record, dict):
-        raise UserError(f"{path} is not a result; force=true runs the cell anew")
+        raise UserError(f"{cell.result} is not a result; force=true runs the cell anew")
     return record
 
 
-def discard(folder: Path) -> None:
+def finished(cell: Files) -> bool:
+    """Whether there is a result; a damaged one does not count."""
+    try:
+        return read(cell) is not None
+    except UserError:
+        return False
+
+
+def below(folder: Path) -> Iterator[Folder]:
+    """The folders below one that hold a result."""
+    yield from (Folder(path.parent) for path in sorted(folder.rglob(RESULT)))
+
+
+def discard(cell: Files) -> None:
     """Remove what would be shown or resumed."""
-    for name in (RESULT, CHECKPOINT):
-        (folder / name).unlink(missing_ok=True)
+    for path in (cell.result, cell.checkpoint):
+        path.unlink(missing_ok=True)
 
 
 def require_same(stored: Mapping[str, Any], settings: Mapping[str, Any], folder: Path) -> None:
     """Refuse a folder whose run had other settings.
 
     Args:
-        stored: a record or flat settings.
-        settings: the flat settings now.
+        stored: the settings of the run that is there, flat.
+        settings: those now.
         folder: the folder, for the message.
 
     Raises:
         UserError: naming what differs.
     """
-    differing = [
-        f"{key.removeprefix('config.')} was {stored.get(key)!r}, now {settings.get(key)!r}"
-        for key in sorted(stored.keys() | settings.keys())
-        if key.startswith("config.") and stored.get(key) != settings.get(key)
-    ]
-    if differing:
+    if differing := identity.differences(stored, settings):
         raise UserError(
             f"{folder} holds a run with other settings ({'; '.join(differing[:3])}): choose "
             "another output_dir, or force=true to replace it"
         )
+
+
+def require_same_data(stored: Mapping[str, Any], now: Mapping[str, str], folder: Path) -> None:
+    """Refuse a folder whose run had other data of the same name.
+
+    Args:
+        stored: a record, or what a checkpoint says of its data.
+        now: digests of the data that a run would use now; empty if there are none here.
+        folder: the folder, for the message.
+
+    Raises:
+        UserError: naming both digests.
+    """
+    for key in DATA:
+        was, is_now = stored.get(key), now.get(key)
+        if was is not None and is_now is not None and was != is_now:
+            raise UserError(
+                f"{folder} holds a run on other data of this name ({key} was {was[:12]}..., now "
+                f"{is_now[:12]}...): choose another results_dir or output_dir, the data_dir it was "
+                "run with, or force=true to replace it"
+            )
 
 
 def show(record: Record, folder: Path) -> None:

@@ -1,160 +1,93 @@
-"""The settings of a cell: what is known, in which range, and the cell's name."""
+"""From Hydra's composition to a cell: what is registered with Hydra, checked and refused."""
 
-import hashlib
-import json
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
-from typing_extensions import TypedDict
+from pydantic import ValidationError
 
 from dsn_lab.data import names
-from dsn_lab.errors import UserError
+from dsn_lab.errors import UserError, described
+from dsn_lab.records import identity
+from dsn_lab.records.cell import Cell
+from dsn_lab.records.settings import Config, Settings
+from dsn_lab.registry import import_modules
 
-# Where and how a cell is computed; everything else is what is computed.
-RUNTIME_KEYS = {"output_dir", "results_dir", "data_dir", "force", "dry_run", "logger", "threads"}
-RUNTIME_TRAINER_KEYS = {"accelerator", "devices", "num_nodes", "enable_progress_bar", "profiler"}
-# What other settings refer to; those count.
-SOURCES_OF_DEFAULTS = {"archive_defaults", "sparse_layers", "penalty_weights", "sparsity"}
-# What dsp=scratch, which prunes nothing itself, takes its shape from.
-PRUNING = "dsn_lab.prune.callback.StructuredPruning"
-
-Settings = dict[str, Any]
+CHOICES = ("model", "dst", "dsp")
+# Not resolved to find a cell's folder: places, some of which are named by it.
+PLACES = {"hydra", "output_dir", "results_dir", "data_dir", "logger"}
 
 
-class _Checked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DatasetConfig(_Checked):
-    """Which dataset and how its values are scaled."""
-
-    name: str
-    archive: Literal["UCR", "UEA", "UCI"]
-    scaling: Literal["none", "train", "series"]
-
-
-class OptimizerConfig(TypedDict):
-    """What makes the optimizer; further keys are its own arguments."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-    lr: Annotated[float, Field(gt=0)]
-
-
-class TrainerConfig(TypedDict):
-    """Arguments of Lightning's Trainer."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-    max_epochs: PositiveInt
-
-
-class Config(_Checked):
-    """A composed configuration with its ranges checked; nested parts are checked by whom they make.
-
-    ``model``, ``dst``, ``dsp``, ``optimizer``, ``scheduler`` and ``logger`` name what they make in
-    ``_target_``; ``trainer`` holds arguments of Lightning's Trainer.
-    """
-
-    dataset: DatasetConfig
-    model: Settings
-    dst: Settings
-    dsp: Settings
-    optimizer: OptimizerConfig
-    scheduler: Settings
-    trainer: TrainerConfig
-    logger: Settings
-    sparsity: Annotated[float, Field(ge=0, lt=1)]
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
-    fold: Annotated[int, Field(ge=0)]
-    batch_size: PositiveInt | None
-    threads: PositiveInt | None
-    data_dir: str | None
-    results_dir: str
-    output_dir: str
-    force: bool
-    dry_run: bool
-    recalibrate: bool
-    protocol_epochs: PositiveInt
-    penalty_weights: list[float] | None
-    archive_defaults: Settings
-    sparse_layers: Settings
-
-    @property
-    def epochs(self) -> int:
-        """All epochs, those of fine-tuning among them."""
-        prunes = self.dsp["_target_"] is not None
-        return self.trainer["max_epochs"] + (self.dsp["finetune_epochs"] if prunes else 0)
-
-
-def checked(cfg: DictConfig) -> Config:
+def cell(cfg: DictConfig, folder: Path, choices: Mapping[str, str]) -> Cell:
     """Resolve and check a composed configuration.
+
+    Args:
+        cfg: without Hydra's own part.
+        folder: the cell's output folder.
+        choices: Hydra's, by group.
 
     Raises:
         UserError: a value is of the wrong type or out of range.
     """
     try:
-        return Config.model_validate(OmegaConf.to_container(cfg, resolve=True))
+        config = Config.model_validate(OmegaConf.to_container(cfg, resolve=True))
     except ValidationError as error:
-        raise UserError(describe(error)) from error
+        raise UserError(described(error)) from error
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0]) from error
+    return Cell(folder, {group: choices[group] for group in CHOICES}, config)
 
 
-def describe(error: ValidationError, prefix: str = "") -> str:
-    """Say in one line which values are wrong and what they must be."""
-    return "; ".join(
-        f"{prefix}{'.'.join(map(str, wrong['loc']))}={wrong['input']}: "
-        + wrong["msg"]
-        .replace("Input should be", "must be")
-        .replace("Extra inputs are not permitted", "there is no such setting")
-        for wrong in error.errors()
-    )
+def unread(cfg: DictConfig, keys: Iterable[str]) -> set[str]:
+    """Of settings that were given, those that none of the chosen parts reads.
+
+    What only serves as a source of other settings is replaced by a mark; a setting is read if the
+    mark shows in what decides the result.
+    """
+    marks = {}
+    for key in keys:
+        if key.partition(".")[0] in identity.SOURCES:
+            marked = cfg.copy()
+            OmegaConf.update(marked, key, mark := f"<{key}>", force_add=True)
+            marks[key] = mark not in str(_decisive(marked))
+    return {key for key, lost in marks.items() if lost}
 
 
-def method_settings(cfg: Any) -> Settings:
-    """All settings that decide a result, of a resolved configuration, without fold and seed."""
-    settings = {key: value for key, value in cfg.items() if key not in RUNTIME_KEYS}
-    for key in {*SOURCES_OF_DEFAULTS, "seed", "fold"}:
-        settings.pop(key, None)
-    settings["dsp"] = {key: value for key, value in settings["dsp"].items() if key != "shape_from"}
-    settings["dst"] = {key: value for key, value in settings["dst"].items() if key != "seed"}
-    settings["model"] = {k: value for k, value in settings["model"].items() if k != "backend"}
-    settings["trainer"] = {
-        key: value for key, value in settings["trainer"].items() if key not in RUNTIME_TRAINER_KEYS
-    }
-    return settings
+def refuse_unread(keys: Iterable[str], choices: Mapping[str, str]) -> None:
+    """Raise UserError if there are settings that nothing reads."""
+    chosen = ", ".join(f"{group}={choices[group]}" for group in CHOICES)
+    for key in sorted(keys):
+        raise UserError(f"{key}: nothing reads it with {chosen}; leave it out")
+
+
+def _decisive(cfg: DictConfig) -> Settings:
+    """The settings that decide a result, of a composed configuration."""
+    root = OmegaConf.create({key: cfg._get_node(key) for key in cfg if key not in PLACES})
+    dsp = root.get("dsp")
+    if isinstance(dsp, DictConfig) and "pruned_by" in list(dsp):
+        with open_dict(dsp):
+            del dsp["pruned_by"]  # names a cell itself
+    resolved = OmegaConf.to_container(root, resolve=True)
+    assert isinstance(resolved, dict)
+    return identity.settings_of({str(key): value for key, value in resolved.items()})
 
 
 def _cell(which: str = "", *, _root_: DictConfig) -> str:
-    """The cell's folder: dataset / method and a digest of its settings / fold and seed.
+    """The cell's folder, below the folder of all results.
 
     With ``which="pruned"`` that of the cell which prunes, of the same settings.
     """
-    root = OmegaConf.create(
-        {key: _root_._get_node(key) for key in _root_ if key not in {"hydra", *RUNTIME_KEYS}}
-    )
-    if "shape_from" in root.dsp.keys():  # noqa: SIM118, which would resolve it
-        with open_dict(root):
-            del root.dsp["shape_from"]  # names a cell itself
-    resolved = OmegaConf.to_container(root, resolve=True)
-    assert isinstance(resolved, dict)
+    import_modules(list(_root_.imports))
+    settings = _decisive(_root_)
     choices = dict(HydraConfig.get().runtime.choices)
     if which == "pruned":
         choices["dsp"] = "default"
-        resolved["dsp"]["_target_"] = PRUNING
-    settings = method_settings(resolved)
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-    parts = [choices["model"]]
-    parts += [choices["dst"]] if choices["dst"] != "none" else []
-    parts += [f"dsp-{choices['dsp']}"] if choices["dsp"] != "none" else []
-    parts += [f"S{settings['model']['sparsity']}"] if "sparsity" in settings["model"] else []
-    return (
-        f"{settings['dataset']['name']}/{'-'.join(parts)}-{digest}/fold{resolved['fold']}-"
-        f"seed{resolved['seed']}"
-    )
+        settings["dsp"] = settings["dsp"] | {"name": "structured_pruning", "shape_from": None}
+    return identity.folder(settings, choices)
 
 
 def register() -> None:
@@ -167,11 +100,11 @@ def register() -> None:
             store.store(group="dataset", name=name, node=node, provider="dsn_lab")
 
 
+def mentioned(overrides: Iterable[Any]) -> set[str]:
+    """The keys of command line overrides, as text or parsed."""
+    return {str(getattr(o, "key_or_group", o)).partition("=")[0].lstrip("+~") for o in overrides}
+
+
 # On import, because workers of a sweep import this and call nothing.
 OmegaConf.register_new_resolver("cell", _cell, replace=True)
 OmegaConf.register_new_resolver("one_third", lambda epochs: max(1, epochs // 3), replace=True)
-
-
-def cell_settings(config: Config) -> Settings:
-    """The settings that decide a cell's result, nested, with fold and seed."""
-    return method_settings(config.model_dump()) | {"fold": config.fold, "seed": config.seed}

@@ -1,7 +1,6 @@
 """The final test of one or several networks."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,10 +10,9 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from dsn_lab.data.module import TimeSeriesData
+from dsn_lab.records.cell import Files
 from dsn_lab.run.task import Classification
 from dsn_lab.storage import written_whole
-
-PREDICTIONS = "predictions.npz"
 
 Measures = dict[str, float]
 
@@ -24,7 +22,7 @@ def test_each(
     task: Classification,
     data: TimeSeriesData,
     networks: Mapping[str, nn.Module],
-    folder: Path,
+    files: Files,
     *,
     recalibrate: bool,
 ) -> dict[str, Measures]:
@@ -38,23 +36,28 @@ def test_each(
         task: measures; what it logs is returned.
         data: training set for recalibration, test set.
         networks: by name.
-        folder: the run's output folder.
+        files: the run's.
         recalibrate: estimate BatchNorm's statistics anew first, on the training set.
     """
     measured, probabilities = {}, {}
     for name, network in networks.items():
         task.network = network.to(task.device)
         if recalibrate:
-            update_bn(data.calibration_batches(), network, task.device)
+            recalibrated(network, data, task.device)
         (logged,) = trainer.test(task, data, verbose=False)
         measured[name] = {key: round(value, 6) for key, value in logged.items()}
         probabilities[name] = torch.cat(task.test_probabilities).numpy()
-    _write_predictions(folder, data.dataset.y_test, probabilities)
+    _write_predictions(files, data.dataset.y_test, probabilities)
     return measured
 
 
+def recalibrated(network: nn.Module, data: TimeSeriesData, device: torch.device) -> None:
+    """Estimate BatchNorm's statistics anew, in place, on the training set."""
+    update_bn(data.calibration_batches(), network, device)
+
+
 def _write_predictions(
-    folder: Path, labels: NDArray[np.int64], probabilities: Mapping[str, NDArray[np.float32]]
+    files: Files, labels: NDArray[np.int64], probabilities: Mapping[str, NDArray[np.float32]]
 ) -> None:
-    with written_whole(folder / PREDICTIONS) as temporary, temporary.open("wb") as file:
+    with written_whole(files.predictions) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, labels=labels, **probabilities)

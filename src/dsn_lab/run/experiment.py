@@ -1,46 +1,49 @@
 """One cell: skip it if it is finished, resume it if it is not, record it when it is."""
 
 import logging
-from collections.abc import Mapping
-from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from dsn_lab.errors import PostponedError
-from dsn_lab.records import results
-from dsn_lab.run.config import Config, cell_settings
+from dsn_lab.records import identity, results
+from dsn_lab.records.cell import Cell
+from dsn_lab.records.provenance import provenance
+from dsn_lab.registry import import_modules
+from dsn_lab.run import data
 
 log = logging.getLogger(__name__)
 
 
-def run(config: Config, folder: Path, names: Mapping[str, str]) -> results.Record:
-    """Train, test and record a cell in ``folder``, or return what is recorded there.
-
-    Args:
-        config: the cell's checked settings.
-        folder: the cell's output folder, which exists.
-        names: names of the ``model``, ``dst`` and ``dsp``, for the record.
+def run(cell: Cell) -> results.Record:
+    """Train, test and record a cell, or return what is recorded in its folder, which exists.
 
     Raises:
-        UserError: the folder holds a run with other settings, another process works in it, or
-            a setting cannot be used.
+        UserError: the folder holds a run with other settings or on other data, another process
+            works in it, or a setting cannot be used.
     """
-    settings = results.flat(cell_settings(config), "config.")
+    import_modules(cell.config.imports)
     try:
-        with FileLock(folder / results.LOCK, timeout=0):
-            if config.force:
-                results.discard(folder)
-            record = results.read(folder)
+        with cell.lock:
+            if cell.config.force:
+                results.discard(cell)
+            record = results.read(cell)
             if record is not None:
-                results.require_same(record, settings, folder)
-                log.info("%s is finished; force=true runs it anew", folder)
+                results.require_same(identity.recorded(record), cell.settings, cell.folder)
+                data.require_same(record, cell)
+                log.info("%s is finished; force=true runs it anew", cell.folder)
             else:
                 # Torch and Lightning take seconds to import; a finished cell needs neither.
                 from dsn_lab.run.training import train_and_test
 
-                measured = train_and_test(config, folder, settings)
-                record = {"dataset": config.dataset.name, **names} | measured | settings
-                results.write(record, folder)
+                measured = train_and_test(cell)
+                record = {
+                    "dataset": cell.config.dataset.name,
+                    **cell.names,
+                    **measured,
+                    **provenance(),
+                    **cell.recorded,
+                }
+                results.write(record, cell)
     except Timeout as error:
-        raise PostponedError(f"{folder}: another process is working on this cell") from error
+        raise PostponedError(f"{cell.folder}: another process is working on this cell") from error
     return record

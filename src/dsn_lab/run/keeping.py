@@ -2,6 +2,7 @@
 
 import csv
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
+from dsn_lab.records.cell import Files
 from dsn_lab.run.task import Classification
 from dsn_lab.storage import written_whole
 
@@ -100,14 +102,13 @@ class LastState(Checkpoint):
     first and the last epoch's end are always written.
 
     Args:
-        folder: the run's output folder.
+        files: the run's, of which checkpoint and metrics are written.
         history: the run's history, written beside the checkpoint.
-        settings: the cell's settings, kept in the checkpoint.
+        kept: what whoever resumes is to find in the checkpoint: the run's settings and data.
     """
 
-    def __init__(self, folder: Path, history: History, settings: dict[str, Any]) -> None:
-        self.checkpoint, self.metrics = folder / "last.ckpt", folder / "metrics.csv"
-        self.history, self.settings = history, settings
+    def __init__(self, files: Files, history: History, kept: Mapping[str, Any]) -> None:
+        self.files, self.history, self.kept = files, history, dict(kept)
         self._next = 0.0
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -115,12 +116,12 @@ class LastState(Checkpoint):
         started = time.monotonic()
         if started < self._next and trainer.current_epoch + 1 != trainer.max_epochs:
             return
-        self.history.write_csv(self.metrics)
-        with written_whole(self.checkpoint) as temporary:
+        self.history.write_csv(self.files.metrics)
+        with written_whole(self.files.checkpoint) as temporary:
             trainer.save_checkpoint(temporary)
         ended = time.monotonic()
         self._next = ended + PACE * (ended - started)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the cell's settings, to be compared by whoever resumes."""
-        return {"settings": self.settings}
+        """What was given to be kept."""
+        return self.kept

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from dsn_lab.errors import UserError
+from dsn_lab.registry import sparse_training
 from dsn_lab.sparse import topology
 from dsn_lab.sparse.layer import SparseConv1d
 from dsn_lab.sparse.schedule import drop_fraction
@@ -17,6 +18,7 @@ from dsn_lab.sparse.schedule import drop_fraction
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
+@sparse_training.register("dynamic_sparse_training")
 class DynamicSparseTraining(Callback):
     """Every ``update_every`` epochs, move the smallest active weights of each layer and group.
 

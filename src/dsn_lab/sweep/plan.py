@@ -1,62 +1,43 @@
 """The cells of a sweep: which are finished, how far the others are, how long they will take."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from dsn_lab.errors import UserError
 from dsn_lab.records import results
-from dsn_lab.run.config import Config
+from dsn_lab.records.cell import Cell, Files
+from dsn_lab.run import data
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class Planned(Cell):
     """A cell before it runs.
 
     Args:
         overrides: what the command line of this cell alone would hold.
-        folder: its absolute output folder.
-        names: names of its ``model``, ``dst`` and ``dsp``.
-        config: its checked settings.
     """
 
-    overrides: Sequence[str]
-    folder: Path
-    names: Mapping[str, str]
-    config: Config
-
-    @property
-    def log(self) -> Path:
-        """The file that the cell logs to."""
-        return self.folder / "run.log"
+    overrides: Sequence[str] = ()
 
     def finished(self) -> bool:
-        """Whether there is a result; a damaged one does not count."""
+        """Whether there is a result, and on the data that a run would use now."""
         try:
-            return results.read(self.folder) is not None
+            record = results.read(self)
+            if record is not None:
+                data.require_same(record, self)
         except UserError:
             return False
-
-    def busy(self) -> bool:
-        """Whether a process is working on it."""
-        lock = self.folder / results.LOCK
-        try:
-            with FileLock(lock, timeout=0):
-                return False
-        except Timeout:
-            return True
-        except FileNotFoundError:
-            return False
+        return record is not None
 
     def epochs_done(self) -> int:
         """Epochs whose metrics were written, which is what a resume need not repeat."""
         try:
-            return len((self.folder / "metrics.csv").read_text().splitlines()) - 1
+            return len(self.metrics.read_text().splitlines()) - 1
         except FileNotFoundError:
             return 0
 
@@ -83,7 +64,7 @@ def seconds_per_epoch(records: Iterable[results.Record]) -> dict[tuple[str, ...]
     return {key: median(seconds) for key, seconds in measured.items()}
 
 
-def remaining_seconds(cell: Cell, rates: dict[tuple[str, ...], float]) -> float | None:
+def remaining_seconds(cell: Planned, rates: dict[tuple[str, ...], float]) -> float | None:
     """Training seconds that a cell still needs; None if nothing like it was measured."""
     similar = (cell.config.dataset.name, *(cell.names[g] for g in ("model", "dst", "dsp")))
     exact = (*similar, str(float(cell.config.model.get("sparsity", 0.0))))
@@ -93,7 +74,7 @@ def remaining_seconds(cell: Cell, rates: dict[tuple[str, ...], float]) -> float 
     return rate * (cell.config.epochs - cell.epochs_done())
 
 
-def show(cells: Sequence[Cell], folder: Path) -> None:
+def show(cells: Sequence[Planned], folder: Path) -> None:
     """Print the cells, how many are done, and an estimate of the hours.
 
     Args:
@@ -106,7 +87,7 @@ def show(cells: Sequence[Cell], folder: Path) -> None:
     for cell, state in zip(cells, states, strict=True):
         console.print(f"{state:{width}}  {cell.folder}", soft_wrap=True, highlight=False)
     todo = [cell for cell, state in zip(cells, states, strict=True) if state != "done"]
-    records = filter(None, (_readable(path) for path in folder.rglob(results.RESULT)))
+    records = filter(None, map(_readable, results.below(folder)))
     rates = seconds_per_epoch(records)
     needed = [remaining_seconds(cell, rates) for cell in todo]
     known = [seconds for seconds in needed if seconds is not None]
@@ -118,8 +99,8 @@ def show(cells: Sequence[Cell], folder: Path) -> None:
         console.print(f"{unknown} of them: unknown, no cell of the same kind is finished")
 
 
-def _readable(path: Path) -> results.Record | None:
+def _readable(folder: Files) -> results.Record | None:
     try:
-        return results.read(path.parent)
+        return results.read(folder)
     except UserError:
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dsn_lab.errors import DiedError, PostponedError, UserError
 from dsn_lab.records import results
-from dsn_lab.sweep.plan import Cell
+from dsn_lab.sweep.plan import Planned
 
 log = logging.getLogger(__name__)
 
@@ -17,10 +17,10 @@ ATTEMPTS = 3
 # Between two looks at cells that another sweep is working on.
 POLL_SECONDS = 5.0
 
-Launch = Callable[[Sequence[Cell]], Sequence[Exception | None]]
+Launch = Callable[[Sequence[Planned]], Sequence[Exception | None]]
 
 
-def run(cells: Sequence[Cell], launch: Launch, folder: Path, *, force: bool) -> None:
+def run(cells: Sequence[Planned], launch: Launch, folder: Path, *, force: bool) -> None:
     """Run all cells that are not finished; a failure stops none of the others.
 
     Args:
@@ -34,7 +34,7 @@ def run(cells: Sequence[Cell], launch: Launch, folder: Path, *, force: bool) -> 
     """
     if force:
         for cell in cells:
-            results.discard(cell.folder)
+            results.discard(cell)
     todo = [cell for cell in cells if not cell.finished()]
     log.info("%d of %d cells are finished already", len(cells) - len(todo), len(cells))
     failures = run_all(todo, launch)
@@ -45,14 +45,14 @@ def run(cells: Sequence[Cell], launch: Launch, folder: Path, *, force: bool) -> 
     log.info("all %d cells are finished, in %s", len(cells), folder)
 
 
-def run_all(todo: Sequence[Cell], launch: Launch) -> dict[Cell, str]:
+def run_all(todo: Sequence[Planned], launch: Launch) -> dict[Planned, str]:
     """Launch cells again and again until none is left; return why which failed.
 
     A cell that is in another process's hands is waited for; one whose process died is launched
     again, up to ``ATTEMPTS`` times.
     """
-    failures: dict[Cell, str] = {}
-    deaths: Counter[Cell] = Counter()
+    failures: dict[Planned, str] = {}
+    deaths: Counter[Planned] = Counter()
     while todo:
         free = [cell for cell in todo if not cell.busy()]
         again = [cell for cell in todo if cell not in free]

@@ -15,7 +15,7 @@ from dsn_lab.errors import DiedError, PostponedError
 from dsn_lab.run import config
 from dsn_lab.sweep import plan
 from dsn_lab.sweep import rounds as sweep
-from dsn_lab.sweep.plan import Cell
+from dsn_lab.sweep.plan import Planned
 
 
 class ResumingSweeper(BasicSweeper):
@@ -41,10 +41,11 @@ class ResumingSweeper(BasicSweeper):
             return
         sweep.run(cells, self._launch, folder, force=self.config.force)
 
-    def _cells(self, combinations: Sequence[Sequence[str]]) -> list[Cell]:
+    def _cells(self, combinations: Sequence[Sequence[str]]) -> list[Planned]:
         """The distinct cells of the combinations, in their order."""
         composed: dict[tuple[str, ...], DictConfig] = {}
-        cells: dict[Path, Cell] = {}
+        cells: dict[Path, Planned] = {}
+        lost: list[set[str]] = []
         before = HydraConfig.instance().cfg
         for combination in combinations:
             # To compose takes a tenth of a second; nothing composed depends on the seed.
@@ -52,11 +53,14 @@ class ResumingSweeper(BasicSweeper):
             rest = tuple(part for part in combination if part not in seeds)
             if rest not in composed:
                 composed[rest] = self._compose(rest)
+                lost.append(config.unread(_own(composed[rest]), config.mentioned(rest)))
             cfg = composed[rest]
             for seed in seeds:
                 OmegaConf.update(cfg, "seed", OmegaConf.from_dotlist([seed]).seed)
             cell = self._cell(cfg, combination)
             cells.setdefault(cell.folder, cell)
+        # Of a grid, cells that do not read a setting are one; if none reads it, it is a mistake.
+        config.refuse_unread(set.intersection(*lost), cfg.hydra.runtime.choices)
         HydraConfig.instance().cfg = before
         return list(cells.values())
 
@@ -67,16 +71,13 @@ class ResumingSweeper(BasicSweeper):
         return loader.load_sweep_config(self.config, list(overrides))
 
     @staticmethod
-    def _cell(cfg: DictConfig, overrides: Sequence[str]) -> Cell:
+    def _cell(cfg: DictConfig, overrides: Sequence[str]) -> Planned:
         HydraConfig.instance().set_config(cfg)
         folder = Path(cfg.hydra.sweep.dir, cfg.hydra.sweep.subdir).absolute()
-        choices = cfg.hydra.runtime.choices
-        keys = [str(key) for key in cfg if key != "hydra"]
-        settings = config.checked(OmegaConf.masked_copy(cfg, keys))
-        names = {group: choices[group] for group in ("model", "dst", "dsp")}
-        return Cell(tuple(overrides), folder, names, settings)
+        cell = config.cell(_own(cfg), folder, cfg.hydra.runtime.choices)
+        return Planned(cell.folder, cell.names, cell.config, tuple(overrides))
 
-    def _launch(self, cells: Sequence[Cell]) -> list[Exception | None]:
+    def _launch(self, cells: Sequence[Planned]) -> list[Exception | None]:
         """Why each cell is not finished, None for those that are."""
         assert self.launcher is not None
         began = time.time()
@@ -89,13 +90,20 @@ class ResumingSweeper(BasicSweeper):
         return _without_the_innocent(cells, errors, began)
 
 
+def _own(cfg: DictConfig) -> DictConfig:
+    """A composed configuration without Hydra's part."""
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    assert isinstance(own, DictConfig)
+    return own
+
+
 def _error(returned: JobReturn) -> Exception | None:
     failed = returned.status == JobStatus.FAILED
     return returned._return_value if failed else None
 
 
 def _without_the_innocent(
-    cells: Sequence[Cell], errors: Sequence[Exception | None], began: float
+    cells: Sequence[Planned], errors: Sequence[Exception | None], began: float
 ) -> list[Exception | None]:
     """Blame a death on the cells that were at work; those behind them had only to wait.
 

@@ -1,7 +1,6 @@
 """Histograms of effective neighbour receptive field sizes, with and without kernel groups."""
 
 import json
-import pickle
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dsn_lab.errors import UserError
+from dsn_lab.records.cell import Folder
 from dsn_lab.records.results import Record
 from dsn_lab.report import figures
 from dsn_lab.report.inputs import SPLIT, Inputs
 from dsn_lab.report.parts import Picture, Section, picture
 
-MODEL = "model.pt"
 GROUPS = "config.model.groups"
 SHOWN_DATASETS = 3
 
@@ -27,9 +27,9 @@ def section(inputs: Inputs) -> Section | str:
     if GROUPS not in runs:
         return "No run of a network with sparse kernels."
     sparse = runs[(runs["model"] == "dsn") & (runs["dst"] != "dense") & (runs["fold"] == SPLIT)]
-    sparse = sparse[[(root / path / MODEL).exists() for path in sparse["path"]]]
+    sparse = sparse[[Folder(root / path).model.exists() for path in sparse["path"]]]
     if sparse.empty:
-        return f"No sparse network has its {MODEL} beside its result."
+        return "No sparse network has its network beside its result."
     methods = _alike(inputs.collection.settings, sparse["method"])
     sparse = sparse[sparse["method"].isin(methods)]
     shared = sparse.groupby("dataset")["method"].nunique()
@@ -41,8 +41,8 @@ def section(inputs: Inputs) -> Section | str:
         chosen = sparse[sparse["dataset"] == dataset]
         try:
             items.append(_picture(inputs, dataset, chosen))
-        except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-            return f"A {MODEL} of {dataset} cannot be read: {error}"
+        except UserError as error:
+            return f"A network of {dataset} cannot be read: {error}"
     text = (
         "The effective neighbour receptive field of a kernel is as long as last active tap − first "
         "active tap + 1, and 0 without any (the paper's Eq. 2 and Fig. 6)."
@@ -69,7 +69,7 @@ def _picture(inputs: Inputs, dataset: str, runs: pd.DataFrame) -> Picture:
         label = f"{groups} groups" if groups > 1 else "without groups"
         for run in of_method.to_dict("records"):
             folder = inputs.collection.root / run["path"]
-            for i, counts in enumerate(_sizes(folder / MODEL)):
+            for i, counts in enumerate(_sizes(Folder(folder).model)):
                 if i == len(layers):
                     layers.append({})
                 layers[i][label] = layers[i].get(label, 0) + counts

@@ -1,7 +1,5 @@
 """Weights & Biases: one run a cell, offline unless told otherwise, never asking for a login."""
 
-import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -11,24 +9,38 @@ from lightning.pytorch.loggers import WandbLogger
 from pydantic import validate_call
 
 from dsn_lab.errors import UserError
+from dsn_lab.records import identity
+from dsn_lab.records.cell import Cell
+from dsn_lab.registry import loggers
 
 
-@validate_call
+class Run(WandbLogger):
+    """A cell's run."""
+
+    def conclude(self, figures: Path, record: dict[str, Any]) -> None:
+        """Log the figures, make the record the run's summary, and close the run."""
+        for path in sorted(figures.glob("*.png")):
+            self.log_image(path.stem, [str(path)])
+        self.experiment.summary.update(record)
+        wandb.finish()
+
+
+@loggers.register("wandb")
+@validate_call(config={"arbitrary_types_allowed": True})
 def make(
-    folder: Path,
-    settings: dict[str, Any],
+    cell: Cell,
     *,
     project: str = "dsn_lab",
     entity: str | None = None,
     mode: Literal["offline", "online"] = "offline",
     tags: list[str] | None = None,
     sweep: str | None = None,
-) -> WandbLogger:
+) -> Run:
     """Make the logger of a cell; a cell's run id never changes, so that a resume joins its run.
 
     Args:
-        folder: where W&B keeps its files, below ``wandb/``.
-        settings: the cell's flat settings, the run's config; without the seed they name its group.
+        cell: whose settings are the run's config, and name it; W&B keeps its files below the
+            cell's folder, in ``wandb/``.
         project: W&B project.
         entity: W&B user or team; None is the account's default.
         mode: ``offline`` writes files to be synced later and needs no account.
@@ -49,19 +61,19 @@ def make(
     # A killed run otherwise loses what W&B has not flushed.
     os.environ.setdefault("WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL", "1")
     os.environ.setdefault("WANDB_SILENT", "true")
-    config = {key.removeprefix("config."): value for key, value in settings.items()}
-    group = {key: value for key, value in config.items() if key != "seed"}
-    name = f"{config['dataset.name']}-{_digest(group)}"
-    logger = WandbLogger(
+    settings = identity.nested(cell.settings)
+    seed, fold = settings["seed"], settings["fold"]
+    name = f"{cell.config.dataset.name}-{identity.digest(settings)}-fold{fold}"
+    logger = Run(
         project=project,
         entity=entity,
         offline=mode == "offline",
-        id=_digest(config),
+        id=f"{name}-seed{seed}",
         group=name,
-        name=f"{name}-seed{config['seed']}",
+        name=f"{name}-seed{seed}",
         resume=None if mode == "offline" else "allow",
-        save_dir=folder,
-        config=_nested(config),
+        save_dir=cell.folder,
+        config=settings,
         tags=[*(tags or []), *filter(None, [sweep])],
     )
     # Lightning starts the run by an environment variable, which the next cell must not find.
@@ -71,27 +83,3 @@ def make(
     if before is not None:
         os.environ["WANDB_MODE"] = before
     return logger
-
-
-def finish(logger: WandbLogger, figures: Path, record: dict[str, Any]) -> None:
-    """Log the figures, make the record the run's summary, and close the run."""
-    for path in sorted(figures.glob("*.png")):
-        logger.log_image(path.stem, [str(path)])
-    logger.experiment.summary.update(record)
-    wandb.finish()
-
-
-def _nested(flat: dict[str, Any]) -> dict[str, Any]:
-    """Dotted keys as levels: W&B's panels find a setting by its path, not by a key with a dot."""
-    nested: dict[str, Any] = {}
-    for key, value in flat.items():
-        *path, name = key.split(".")
-        level = nested
-        for part in path:
-            level = level.setdefault(part, {})
-        level[name] = value
-    return nested
-
-
-def _digest(settings: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]

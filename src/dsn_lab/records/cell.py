@@ -1,0 +1,110 @@
+"""A cell: one network on one dataset, fold and seed; its settings, and the files it leaves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from dsn_lab.records import identity
+from dsn_lab.records.settings import Config, Settings
+
+RESULT = "result.json"
+
+
+class Files:
+    """The files in a cell's folder, by what they are."""
+
+    folder: Path
+
+    @property
+    def result(self) -> Path:
+        """The record of a finished cell."""
+        return self.folder / RESULT
+
+    @property
+    def checkpoint(self) -> Path:
+        """What a resume needs."""
+        return self.folder / "last.ckpt"
+
+    @property
+    def metrics(self) -> Path:
+        """A row an epoch."""
+        return self.folder / "metrics.csv"
+
+    @property
+    def model(self) -> Path:
+        """The network that is tested, with its best weights."""
+        return self.folder / "model.pt"
+
+    def stage(self, name: str) -> Path:
+        """A network that training passed on its way."""
+        return self.folder / f"{name}.pt"
+
+    @property
+    def predictions(self) -> Path:
+        """Labels and probabilities of the test series."""
+        return self.folder / "predictions.npz"
+
+    @property
+    def activity(self) -> Path:
+        """Why filters were removed."""
+        return self.folder / "activity.json"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of figures."""
+        return self.folder / "figures"
+
+    @property
+    def log(self) -> Path:
+        """What the run has said."""
+        return self.folder / "run.log"
+
+    @property
+    def lock(self) -> FileLock:
+        """Held by the process that works on the cell."""
+        return FileLock(self.folder / ".lock", timeout=0)
+
+
+@dataclass(frozen=True)
+class Folder(Files):
+    """Some cell's folder, of which nothing else is known."""
+
+    folder: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Cell(Files):
+    """A cell whose settings are checked.
+
+    Args:
+        folder: its output folder.
+        names: choices of ``model``, ``dst`` and ``dsp``.
+        config: its checked settings.
+    """
+
+    folder: Path
+    names: Mapping[str, str]
+    config: Config
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What decides its result, flat, with dotted keys."""
+        return identity.flat(identity.settings_of(self.config.model_dump()), "")
+
+    @property
+    def recorded(self) -> Settings:
+        """The same, as records and checkpoints keep them."""
+        return {identity.PREFIX + key: value for key, value in self.settings.items()}
+
+    def busy(self) -> bool:
+        """Whether a process is working on it."""
+        try:
+            with self.lock:
+                return False
+        except Timeout:
+            return True
+        except FileNotFoundError:
+            return False

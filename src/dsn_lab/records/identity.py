@@ -1,0 +1,213 @@
+"""What a run is: the settings that decide its result, in one form, and their digest.
+
+Pure: settings in, settings out. They are nested by group as the configuration is, and name choices
+(``model: {name: dsn, ...}``), never Python paths. The laws:
+
+- a setting that came later counts as absent at the value it came with (:data:`FIRST`; one that is
+  not listed there: at the default in its choice's signature), so a new setting whose default keeps
+  the behaviour changes no identity;
+- a changed default makes another identity, because its value is not the first one any more; so
+  does a changed meaning, once :data:`REVISIONS` says so;
+- numbers count by their value, however they are written: 0 is 0.0.
+
+Digests are taken of the form that the first results had (:mod:`dsn_lab.records.format0`), so that
+folders of all times keep their names.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from dsn_lab import registry
+from dsn_lab.errors import UserError
+from dsn_lab.records import format0
+from dsn_lab.records.settings import Config, DatasetConfig, Settings
+
+FORMAT = 1
+PREFIX = "config."
+
+# Where and how a cell is computed; everything else is what is computed.
+RUNTIME = {
+    "output_dir", "results_dir", "data_dir", "force", "dry_run", "logger", "threads", "imports",
+    "model.backend", "dataset.path", "dataset.test_path", "dsp.pruned_by", "dsp.protocol",
+    *(
+        f"trainer.{key}"
+        for key in ("accelerator", "devices", "num_nodes", "enable_progress_bar", "profiler")
+    ),
+}  # fmt: skip
+# What other settings refer to; those count.
+SOURCES = {"archive_defaults", "sparse_layers", "penalty_weights", "sparsity"}
+
+# The value that each later setting came with, which kept what was there before. Lines are added,
+# and never changed: a default that changes makes new cells because its value is not this one.
+FIRST: Mapping[str, Any] = {
+    "dsp.shape_from": None,
+}
+
+# Raised when a choice's settings come to mean something else: {"model.dsn": 2}.
+REVISIONS: Mapping[str, int] = {}
+
+
+def settings_of(composed: Mapping[str, Any]) -> Settings:
+    """The settings that decide a cell's result, of a resolved configuration, nested as there.
+
+    Fold and seed are among them.
+    """
+    counted = _without(composed, "")
+    dst = counted.get("dst")
+    if isinstance(dst, dict) and dst.get("seed") == counted.get("seed"):
+        dst.pop("seed", None)
+    for group in registry.GROUPS:
+        part = counted.get(group) or {}
+        if revision := REVISIONS.get(f"{group}.{part.get('name')}"):
+            part["revision"] = revision
+    result = canonical(counted)
+    assert isinstance(result, dict)
+    return result
+
+
+def _without(settings: Mapping[str, Any], path: str) -> Settings:
+    """A copy without what does not decide a result."""
+    return {
+        str(key): _without(value, f"{path}{key}.") if isinstance(value, Mapping) else value
+        for key, value in settings.items()
+        if f"{path}{key}" not in RUNTIME and f"{path}{key}" not in SOURCES
+    }
+
+
+def canonical(value: Any) -> Any:
+    """Settings with numbers by their value: a float that is whole is an integer."""
+    if isinstance(value, Mapping):
+        return {str(key): canonical(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(each) for each in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def flat(settings: Mapping[str, Any], prefix: str = PREFIX) -> Settings:
+    """Nested settings as one level with dotted keys that begin with ``prefix``."""
+    result: Settings = {}
+    for key, value in settings.items():
+        result |= (
+            flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        )
+    return result
+
+
+def nested(settings: Mapping[str, Any]) -> Settings:
+    """Undo :func:`flat` (without a prefix)."""
+    result: Settings = {}
+    for key, value in settings.items():
+        *path, last = key.split(".")
+        level = result
+        for part in path:
+            level = level.setdefault(part, {})
+        level[last] = value
+    return result
+
+
+def recorded(record: Mapping[str, Any]) -> Settings:
+    """The settings in a record or checkpoint of any time, flat without prefix, in today's form."""
+    settings = {
+        key.removeprefix(PREFIX): value for key, value in record.items() if key.startswith(PREFIX)
+    }
+    result = canonical(format0.renamed(settings))
+    assert isinstance(result, dict)
+    return result
+
+
+def counted(settings: Mapping[str, Any]) -> Settings:
+    """Of flat settings those that tell runs apart: without what is at its first value."""
+    return {
+        key: value
+        for key, value in settings.items()
+        if not _same(value, _first(key, settings.get(f"{key.partition('.')[0]}.name")))
+    }
+
+
+def _first(key: str, name: str | None) -> Any:
+    """The value at which a setting counts as absent, or ``ABSENT`` if it always counts."""
+    if key in FIRST:
+        return FIRST[key]
+    group, _, setting = key.partition(".")
+    if key in format0.KEYS or group == "trainer" or setting == "revision":
+        return registry.ABSENT
+    return _default(group, name, setting)
+
+
+@cache
+def _default(group: str, name: str | None, setting: str) -> Any:
+    """The default of a setting that is not listed: in the signature of what reads it."""
+    if not setting or group == "dataset":
+        fields = DatasetConfig.model_fields if setting else Config.model_fields
+        field = fields.get(setting or group)
+        return registry.ABSENT if field is None or field.is_required() else field.default
+    if group not in registry.GROUPS or name is None:
+        return registry.ABSENT
+    try:
+        return registry.GROUPS[group].default(name, setting)
+    except UserError:
+        return registry.ABSENT  # somebody else's, and not at hand here
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two settings are equal, where True is not 1."""
+    if registry.ABSENT in (one, other):
+        return one is other
+    return _text(canonical(one)) == _text(canonical(other))
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def digest(settings: Mapping[str, Any]) -> str:
+    """Eight digits for nested settings, whatever fold and seed: the name of a method's folder."""
+    told = format0.digested(nested(counted(flat(settings, ""))))
+    return hashlib.sha256(_text(told).encode()).hexdigest()[:8]
+
+
+def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between flat settings, in words.
+
+    A setting that one of them lacks, because it came later, counts with its first value.
+    """
+    said = []
+    for key in sorted(stored.keys() | now.keys()):
+        values = []
+        for settings in (stored, now):
+            first = _first(key, settings.get(f"{key.partition('.')[0]}.name"))
+            values.append(settings.get(key, first))
+        if not _same(*values):
+            was, is_now = ("absent" if v is registry.ABSENT else repr(v) for v in values)
+            said.append(f"{key} was {was}, now {is_now}")
+    return said
+
+
+def folder(settings: Mapping[str, Any], choices: Mapping[str, str]) -> str:
+    """A cell's folder: dataset / choices and a digest of the settings / fold and seed.
+
+    Args:
+        settings: nested, of :func:`settings_of`.
+        choices: names of the ``model``, ``dst`` and ``dsp``.
+    """
+    parts = [choices["model"]]
+    parts += [choices["dst"]] if choices["dst"] != "none" else []
+    parts += [f"dsp-{choices['dsp']}"] if choices["dsp"] != "none" else []
+    sparsity = settings["model"].get("sparsity")
+    if sparsity is not None:
+        parts += [f"S{float(sparsity) if isinstance(sparsity, int) else sparsity}"]
+    return (
+        f"{settings['dataset']['name']}/{'-'.join(parts)}-{digest(settings)}/"
+        f"fold{settings['fold']}-seed{settings['seed']}"
+    )
+
+
+def unread(sentinels: Iterable[str], settings: Mapping[str, Any]) -> set[str]:
+    """Of values that were put in the place of settings, those that no part has taken over."""
+    told = _text(settings)
+    return {sentinel for sentinel in sentinels if sentinel not in told}

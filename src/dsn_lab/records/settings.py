@@ -1,0 +1,95 @@
+"""The settings of a cell: what is known, in which range."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from typing_extensions import TypedDict
+
+Settings = dict[str, Any]
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetConfig(_Checked):
+    """Which dataset and how its values are scaled."""
+
+    name: str
+    archive: Literal["UCR", "UEA", "UCI"]
+    scaling: Literal["none", "train", "series"]
+
+
+class OptimizerConfig(TypedDict):
+    """What makes the optimizer; further keys are its own arguments."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    name: str
+    lr: Annotated[float, Field(gt=0)]
+
+
+class TrainerConfig(TypedDict):
+    """Arguments of Lightning's Trainer."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    max_epochs: PositiveInt
+
+
+class Config(_Checked):
+    """A composed configuration with its ranges checked; nested parts are checked by whom they make.
+
+    ``model``, ``dst``, ``dsp``, ``optimizer``, ``scheduler`` and ``logger`` name what they make in
+    ``name`` (null: nothing); ``trainer`` holds arguments of Lightning's Trainer.
+    """
+
+    dataset: DatasetConfig
+    model: Settings
+    dst: Settings
+    dsp: Settings
+    optimizer: OptimizerConfig
+    scheduler: Settings
+    trainer: TrainerConfig
+    logger: Settings
+    sparsity: Annotated[float, Field(ge=0, lt=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    fold: Annotated[int, Field(ge=0)]
+    batch_size: PositiveInt | None
+    threads: PositiveInt | None
+    data_dir: str | None
+    results_dir: str
+    output_dir: str
+    force: bool
+    dry_run: bool
+    imports: list[str]
+    recalibrate: bool
+    protocol_epochs: PositiveInt
+    penalty_weights: list[float] | None
+    archive_defaults: Settings
+    sparse_layers: Settings
+
+    def methods(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The groups ``dst`` and ``dsp`` that do something, with their settings."""
+        for group, settings in (("dst", self.dst), ("dsp", self.dsp)):
+            if settings["name"] is not None:
+                yield group, settings
+
+    @property
+    def epochs(self) -> int:
+        """All epochs: the trainer's, and those that methods add (settings named ``..._epochs``)."""
+        return self.trainer["max_epochs"] + sum(_epochs(part) for _, part in self.methods())
+
+    @property
+    def epochs_of_protocol(self) -> int:
+        """All epochs of an undiminished run."""
+        added = (_epochs(part.get("protocol", {})) for _, part in self.methods())
+        return self.protocol_epochs + sum(added)
+
+    @property
+    def shape_from(self) -> str | None:
+        """The folder of the run whose network's shape is to be taken, if any."""
+        return self.dsp.get("shape_from") or self.dsp.get("pruned_by")
+
+
+def _epochs(settings: Mapping[str, Any]) -> int:
+    return sum(value for key, value in settings.items() if key.endswith("_epochs"))

@@ -1,0 +1,181 @@
+"""What can be chosen by name: networks, growth rules, distributions, ...
+
+A choice registers itself where it is defined, and files name it by that name, never by a Python
+path: a class may move, and what a file names can only be what is registered. Ours are found in
+their package, one module a choice; those of others in modules named by ``imports=`` on the command
+line, or by an entry point in the group ``dsn_lab.<kind>``.
+"""
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from dsn_lab.errors import UserError, described
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+ABSENT = object()
+
+
+class Registry(Generic[T]):
+    """The choices of one kind.
+
+    Args:
+        kind: what they are, which is the configuration key that chooses among them.
+        package: whose modules are imported to find ours.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind, self.package = kind, package
+        self._items: dict[str, T] = {}
+        self._revisions: dict[str, int] = {}
+        self._complete = False
+
+    def register(self, name: str, *, revision: int = 1) -> Callable[[T], T]:
+        """Decorate a class or function to make it a choice.
+
+        Args:
+            name: what the configuration and files call it, for good.
+            revision: to be raised when the same settings come to mean something else, so that old
+                results are not taken for new ones.
+
+        Raises:
+            ValueError: another item has this name.
+        """
+
+        def keep(item: T) -> T:
+            held = self._items.get(name)
+            if held is not None and _place(held) != _place(item):
+                raise ValueError(f"{self.kind}={name} is {_place(held)} already")
+            self._items[name], self._revisions[name] = item, revision
+            return item
+
+        return keep
+
+    def __iter__(self) -> Iterator[str]:
+        self._find()
+        return iter(sorted(self._items))
+
+    def __getitem__(self, name: str) -> T:
+        """The choice of this name.
+
+        Raises:
+            UserError: nothing is registered by it.
+        """
+        if name not in self._items:
+            self._find()
+        if name not in self._items:
+            near = difflib.get_close_matches(str(name), self._items, n=3)
+            known = " or ".join(near) if near else ", ".join(self)
+            raise UserError(
+                f"{self.kind}: {name!r} is not registered; "
+                + (f"did you mean {known}?" if near else f"known are {known}")
+                + " (a module of your own that registers it is named by imports=)"
+            )
+        return self._items[name]
+
+    def name_of(self, item: object) -> str:
+        """The name that an object's class is registered by.
+
+        Raises:
+            UserError: it is not registered.
+        """
+        for name, registered in self._items.items():
+            if type(item) is registered:
+                return name
+        raise UserError(
+            f"{type(item).__name__} is not registered: decorate it with "
+            f"@{self.kind.rpartition('.')[2]}.register(name)"
+        )
+
+    def revision(self, name: str) -> int:
+        """How often the meaning of its settings has changed, from 1."""
+        self[name]
+        return self._revisions[name]
+
+    def default(self, name: str, setting: str) -> Any:
+        """The default of a setting in the choice's signature, or ``ABSENT``."""
+        parameter = inspect.signature(self[name]).parameters.get(setting)
+        if parameter is None or parameter.default is inspect.Parameter.empty:
+            return ABSENT
+        return parameter.default
+
+    def make(self, settings: Mapping[str, Any], /, *, key: str = "", **arguments: Any) -> Any:
+        """Call what ``settings["name"]`` names with the other settings and ``arguments``.
+
+        Args:
+            settings: of the configuration.
+            key: where they stand in the configuration, for errors.
+            arguments: what is not configured.
+
+        Raises:
+            UserError: a setting is unknown, of a wrong type or out of range.
+        """
+        given = {str(name): value for name, value in settings.items() if name != "name"}
+        item = self[settings["name"]]
+        prefix = f"{key or self.kind}."
+        if unknown := [name for name in given if name not in inspect.signature(item).parameters]:
+            raise UserError(f"{prefix}{unknown[0]}: {settings['name']} has no such setting")
+        if clash := given.keys() & arguments.keys():
+            raise UserError(f"{prefix}{min(clash)}: follows from the data, it cannot be set")
+        try:
+            return item(**given, **arguments)
+        except ValidationError as error:
+            raise UserError(described(error, prefix)) from error
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{prefix[:-1]}: {error}".splitlines()[0]) from error
+
+    def _find(self) -> None:
+        """Import every module of the package, and the entry points of others."""
+        if self._complete:
+            return
+        self._complete = True
+        package = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self.package}.{module.name}")
+        for point in entry_points(group=f"dsn_lab.{self.kind}"):
+            point.load()
+
+
+def _place(item: Any) -> str:
+    return f"{item.__module__}.{item.__qualname__}"
+
+
+def import_modules(names: list[str]) -> None:
+    """Import modules that register choices of the user's own.
+
+    They are looked for in the working folder, too.
+
+    Raises:
+        UserError: there is no such module, or it cannot be imported.
+    """
+    for name in names:
+        if str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            raise UserError(
+                f"imports={name}: cannot be imported from {Path.cwd()} or the Python path "
+                f"({type(error).__name__}: {error})".splitlines()[0]
+            ) from error
+
+
+networks: Registry[Any] = Registry("model", "dsn_lab.nn")
+sparse_training: Registry[Any] = Registry("dst", "dsn_lab.sparse")
+pruning: Registry[Any] = Registry("dsp", "dsn_lab.prune")
+growths: Registry[Any] = Registry("dst.growth", "dsn_lab.sparse.growth")
+drops: Registry[Any] = Registry("dst.drop", "dsn_lab.sparse.drop")
+distributions: Registry[Any] = Registry("model.distribution", "dsn_lab.sparse.distribution")
+loggers: Registry[Any] = Registry("logger", "dsn_lab.run.loggers")
+
+# By the configuration's group, those whose settings belong to a cell's identity.
+GROUPS = {"model": networks, "dst": sparse_training, "dsp": pruning}
