@@ -38,7 +38,7 @@ def record(
         "flops_dense": 260_000_000, "fit_seconds": 100.0, "batch_size": 16, "n_train": 200,
         "n_channels": 1, "n_classes": 2, "archive": archive,
         "config.dataset.name": dataset, "config.dataset.archive": archive,
-        "config.model._target_": "dsn_lab.nn.DSN", "config.model.depth": 4,
+        "config.model.name": "dsn", "config.model.depth": 4,
         "config.model.kernel_size": 39, "config.model.groups": 3,
         **BY_ARCHIVE[archive],
         "config.trainer.max_epochs": 1000, "config.optimizer.lr": 3e-4,

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dsn_lab.analysis import methods
 from dsn_lab.errors import UserError
-from dsn_lab.records import results
+from dsn_lab.records import identity, results
 from dsn_lab.records.cell import RESULT, Folder
 from dsn_lab.storage import written_whole
 
@@ -60,7 +60,7 @@ def collect(root: Path) -> Collection:
         if lacking := [key for key in NEEDED if record.get(key) is None]:
             problems.append(f"{path} is no result: it lacks {', '.join(lacking)}")
         else:
-            records.append(record | {"path": str(path.parent.relative_to(root))})
+            records.append(_today(record) | {"path": str(path.parent.relative_to(root))})
     if not records:
         reason = f"; {len(problems)} damaged, first: {problems[0]}" if problems else ""
         raise UserError(f"{root}: no {RESULT} below it{reason}")
@@ -73,6 +73,13 @@ def collect(root: Path) -> Collection:
         problems.append(f"{root / again.path} repeats a run that is there already; not counted")
     runs = runs.drop_duplicates(keys).sort_values(keys, ignore_index=True)
     return Collection(root, runs, _unfinished(root, runs), settings, problems)
+
+
+def _today(record: results.Record) -> results.Record:
+    """A record with its settings in today's form."""
+    measured = {key: v for key, v in record.items() if not key.startswith(identity.PREFIX)}
+    settings = identity.recorded(record)
+    return measured | {f"{identity.PREFIX}{key}": value for key, value in settings.items()}
 
 
 def _unfinished(root: Path, runs: pd.DataFrame) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """Which runs are runs of one method, and what to call it.
 
-A method is a model, its sparse training or pruning, and every setting that decides a result, but
-not the dataset, the fold and the seed. Two runs that differ in any such setting are of different
-methods, so that nothing unlike is ever averaged.
+A method is a model, its sparse training or pruning, and every setting that tells runs apart
+(:func:`dsn_lab.records.identity.counted`), but not the dataset, the fold and the seed. Two runs
+that differ in any such setting are of different methods, so that nothing unlike is ever averaged.
 
 A few settings have a default of their own for each archive (``archive_defaults`` in
 ``conf/config.yaml``: width, padding, scaling). As long as all runs of a model have their
@@ -15,11 +15,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from dsn_lab.records import identity
 from dsn_lab.records.results import Record
 from dsn_lab.storage import packaged_yaml
 
 CHOICES = ("model", "dst", "dsp", "sparsity")
-NOT_OF_A_METHOD = {"config.dataset.name", "config.dataset.archive", "config.fold"}
+NOT_OF_A_METHOD = {
+    f"{identity.PREFIX}{key}" for key in ("dataset.name", "dataset.archive", "fold", "seed")
+}
 SAID_BY_SPARSITY = {"config.sparsity", "config.model.sparsity"}
 BY_ARCHIVE = {"config.model.width", "config.model.padding", "config.dataset.scaling"}
 # What a label says first, if it differs: the kind of method, then settings within a kind.
@@ -40,14 +43,14 @@ def labels(records: Sequence[Record]) -> tuple[list[str], dict[str, Record]]:
     settings: dict[str, Record] = {}
     for model in sorted({record["model"] for record in records}):
         members = [i for i, record in enumerate(records) if record["model"] == model]
-        for i, identity in zip(members, _identities([records[i] for i in members]), strict=True):
-            given[i] = identity
+        for i, method in zip(members, _identities([records[i] for i in members]), strict=True):
+            given[i] = method
     keys = {key: json.loads(key) for key in given}
     named: dict[str, str] = {}
-    for key, identity in keys.items():
-        label = _label(identity, list(keys.values()))
+    for key, method in keys.items():
+        label = _label(method, list(keys.values()))
         named[key] = label
-        settings[label] = identity
+        settings[label] = method
     return [named[key] for key in given], settings
 
 
@@ -56,13 +59,11 @@ def _identities(records: Sequence[Record]) -> Iterable[str]:
     dropped = {key for key in BY_ARCHIVE if all(_is_archive_default(r, key) for r in records)}
     dropped |= NOT_OF_A_METHOD | SAID_BY_SPARSITY
     for record in records:
-        identity = {key: record[key] for key in CHOICES if key in record}
-        identity |= {
-            key: value
-            for key, value in record.items()
-            if key.startswith("config.") and key not in dropped and not key.endswith(".seed")
-        }
-        yield json.dumps(identity, sort_keys=True)
+        method = {key: record[key] for key in CHOICES if key in record}
+        counted = identity.counted(identity.recorded(record))
+        told = {f"{identity.PREFIX}{key}": value for key, value in counted.items()}
+        method |= {key: value for key, value in told.items() if key not in dropped}
+        yield json.dumps(method, sort_keys=True)
 
 
 def _is_archive_default(record: Record, key: str) -> bool:
@@ -76,38 +77,38 @@ def _archive_defaults() -> Mapping[Any, Any]:
     return defaults
 
 
-def _telling(identities: Sequence[Record]) -> list[str]:
+def _telling(methods: Sequence[Record]) -> list[str]:
     """The settings that tell methods apart: of two that say the same, only the first."""
-    every = {key for identity in identities for key in identity}
+    every = {key for method in methods for key in method}
     chosen: list[str] = []
     classes = 1
     for key in [*FIRST, *sorted(every - {*FIRST, *KIND})]:
-        refined = len({tuple(_value(i, k) for k in [*chosen, key]) for i in identities})
+        refined = len({tuple(_value(i, k) for k in [*chosen, key]) for i in methods})
         if refined > classes:
             chosen.append(key)
             classes = refined
     return chosen
 
 
-def _value(identity: Record, key: str) -> str:
-    return json.dumps(identity[key]) if key in identity else ABSENT
+def _value(method: Record, key: str) -> str:
+    return json.dumps(method[key]) if key in method else ABSENT
 
 
-def _label(identity: Record, others: Sequence[Record]) -> str:
-    alike = [other for other in others if other["model"] == identity["model"]]
+def _label(method: Record, others: Sequence[Record]) -> str:
+    alike = [other for other in others if other["model"] == method["model"]]
     kind = [key for key in KIND if len({_value(other, key) for other in alike}) > 1]
-    alike = [o for o in alike if all(_value(o, key) == _value(identity, key) for key in kind)]
-    parts = [NAMES.get(identity["model"], identity["model"])]
-    parts += [_say(key, identity) for key in [*kind, *_telling(alike)]]
+    alike = [o for o in alike if all(_value(o, key) == _value(method, key) for key in kind)]
+    parts = [NAMES.get(method["model"], method["model"])]
+    parts += [_say(key, method) for key in [*kind, *_telling(alike)]]
     return " ".join(part for part in parts if part)
 
 
-def _say(key: str, identity: Record) -> str:
+def _say(key: str, method: Record) -> str:
     """A setting in a few words; the usual choice of ``dst`` and ``dsp`` in none."""
     short = key.removeprefix("config.model.").removeprefix("config.")
-    if key not in identity:
+    if key not in method:
         return f"no-{short}"
-    value = identity[key]
+    value = method[key]
     if key == "sparsity":
         return f"S={value:g}"
     if key == "config.trainer.max_epochs":

@@ -59,7 +59,7 @@ def _differing(inputs: Inputs, method: str) -> str:
     said = []
     for key in sorted({key for each in settings.values() for key in each}):
         values = {json.dumps(each.get(key, ABSENT)) for each in settings.values()}
-        if len(values) > 1 and key in own and not key.endswith("_"):
+        if len(values) > 1 and key in own and not key.endswith(".name"):
             said.append(f"{key.removeprefix('config.')}={own[key]}")
     return ", ".join(said) or "–"
 
