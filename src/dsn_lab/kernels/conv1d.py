@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from dsn_lab.kernels.build import DTYPES
 from dsn_lab.kernels.norm_relu import Normalisation, norm_relu, norm_relu_gradient
-from dsn_lab.kernels.packed import Packed
+from dsn_lab.kernels.packed import MAX_TAPS, Packed
 from dsn_lab.kernels.passes import (
     Padding,
     check_sizes,
@@ -75,6 +76,24 @@ class _Conv1d(torch.autograd.Function):
             dmix = mixed @ x.reshape(len(x), -1).t() if needs_mix else None
             dx = (mix.t() @ mixed).view(x.shape) if needs_x else None
         return dx, dmix, dvalues, dweight, dbias, None, None, None
+
+
+def supports(x: Tensor, kernel_size: int) -> bool:
+    """Whether :func:`conv1d` can do for ``x``, three axes in any order, what torch's would.
+
+    Not in half precision, also by autocast; nor for ``torch.compile``, export and tracing, which
+    would not see what it does.
+    """
+    return (
+        x.device.type == "cpu"
+        and x.dtype in DTYPES
+        and x.dim() == 3
+        and x.numel() > 0
+        and kernel_size <= MAX_TAPS
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    )
 
 
 def conv1d(

@@ -24,7 +24,7 @@ from dsn_lab.data.module import TimeSeriesData, default_batch_size
 from dsn_lab.errors import UserError
 from dsn_lab.figures import run as plots
 from dsn_lab.kernels import KernelUnavailableError
-from dsn_lab.nn import DSN, SparseConv1d, cost
+from dsn_lab.nn import SparseConv1d, cost
 from dsn_lab.prune.callback import StructuredPruning
 from dsn_lab.prune.outcome import outcome
 from dsn_lab.records import results
@@ -35,6 +35,7 @@ from dsn_lab.run.evaluate import test_each
 from dsn_lab.run.keeping import BestWeights, History, LastState
 from dsn_lab.run.progress import Progress
 from dsn_lab.run.task import Classification
+from dsn_lab.sparse.layer import last_backend
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,6 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
     save_network(folder / MODEL, config.model, stages[final], dataset)
     plots.draw(network, history.rows, folder / "figures")
     pruned = {} if dsp is None else outcome(dsp, stages, tested, data, folder)
-    sample = torch.empty(1, channels, time, device=task.device)
     best_row = history.rows[best.epoch]
     record = {
         "sparsity": float(config.model.get("sparsity", 0.0)),
@@ -138,7 +138,7 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
         "archive": dataset.archive,
         **dataset.facts,
         "threads": torch.get_num_threads(),
-        "backend": "packed" if isinstance(network, DSN) and network.is_packed(sample) else "dense",
+        "backend": last_backend(network),
         "device": str(trainer.strategy.root_device),
         "torch": torch.__version__,
         "lightning": lightning.__version__,
