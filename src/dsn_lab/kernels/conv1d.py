@@ -85,14 +85,14 @@ def supports(x: Tensor, kernel_size: int) -> bool:
     would not see what it does.
     """
     return (
-        x.device.type == "cpu"
+        not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        and x.device.type == "cpu"
         and x.dtype in DTYPES
         and x.dim() == 3
         and x.numel() > 0
         and kernel_size <= MAX_TAPS
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     )
 
 
