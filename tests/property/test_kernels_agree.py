@@ -148,6 +148,7 @@ def test_layers_of_both_backends_agree_on_batch_channel_time(
         results.append((y.detach(), *gradients))
     assert (packed.last_backend, dense.last_backend) == ("packed", "dense")
     assert y.is_contiguous()
+    assert transposed or results[0][1].is_contiguous()
     for actual, expected in zip(*results, strict=True):
         assert actual.shape == expected.shape
         close(actual, expected, 1e-5 if dtype == torch.float32 else 1e-12)

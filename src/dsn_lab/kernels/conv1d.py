@@ -51,6 +51,7 @@ class _Conv1d(torch.autograd.Function):
             ctx.norm = norm.epsilon, norm.fixed
         ctx.save_for_backward(None if mix is None else x, mix, values, frame, *statistics)
         ctx.packed, ctx.padding = packed, padding
+        ctx.batch_first = x.permute(2, 0, 1).is_contiguous()
         return z
 
     @staticmethod
@@ -75,6 +76,9 @@ class _Conv1d(torch.autograd.Function):
             mixed = dx.flatten(1)
             dmix = mixed @ x.reshape(len(x), -1).t() if needs_mix else None
             dx = (mix.t() @ mixed).view(x.shape) if needs_x else None
+        if ctx.batch_first and dx is not None:
+            # In the layout of x, on which what came before it works fastest.
+            dx = dx.permute(2, 0, 1).contiguous().permute(1, 2, 0)
         return dx, dmix, dvalues, dweight, dbias, None, None, None
 
 

@@ -35,7 +35,7 @@ class DSN(Prunable):
         widths: output channels of each group of each sparse convolution, instead of those that
             ``width`` and ``depth`` give (a pruned network's).
         active: active weights of each group of each sparse convolution, likewise.
-        backend: of the sparse convolutions, ``auto``, ``dense`` or ``packed``, likewise.
+        backend: ``auto``, ``dense`` or ``packed``, see :class:`SparseConv1d`.
 
     Raises:
         ValueError: an argument is out of range, or ``groups`` does not divide ``3 * width``.

@@ -42,7 +42,8 @@ class SparseConv1d(nn.Module):
         start: first topology; ``tap_first`` fills low taps first, ``random`` is uniform.
         backend: ``packed`` is the native kernel, ``dense`` the library's convolution, ``auto`` is
             packed if the kernel can be built and anything is sparse. All are dense on a GPU, in
-            less than 32 bits and where torch compiles. Second derivatives need ``dense``.
+            less than 32 bits and where torch compiles. Second derivatives and ``torch.func`` need
+            ``dense``.
 
     Raises:
         ValueError: an argument is out of range, ``groups`` does not divide ``out_channels``, or
