@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dsn_lab import kernels
+from dsn_lab.nn import SparseConv1d
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason=str(kernels.why_unavailable()))
 
@@ -93,3 +94,61 @@ def test_output_and_gradients_equal_those_of_the_dense_convolution(
     close(y.detach(), expected.detach(), tolerance)
     close(dx, dx64, tolerance)
     close(dvalues, dvalues64, tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@given(
+    groups=st.sampled_from([1, 2, 3]),
+    inputs=st.sampled_from([1, 2, 9, 17]),
+    taps=st.integers(3, 12),
+    sparsity=st.sampled_from([0.0, 0.3, 0.8, 0.99]),
+    padding=st.sampled_from(get_args(Padding)),
+    time=st.sampled_from([1, 2, 5, 24, 130]),
+    batch=st.integers(1, 19),
+    transposed=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+@settings(deadline=None, max_examples=100)
+def test_layers_of_both_backends_agree_on_batch_channel_time(
+    dtype: torch.dtype,
+    groups: int,
+    inputs: int,
+    taps: int,
+    sparsity: float,
+    padding: Padding,
+    time: int,
+    batch: int,
+    transposed: bool,
+    seed: int,
+) -> None:
+    torch.manual_seed(seed)
+    dense, packed = (
+        SparseConv1d(
+            inputs,
+            6 * groups,
+            taps,
+            groups=groups,
+            sparsity=sparsity,
+            padding=padding,
+            start="random",
+            backend=backend,
+        )
+        for backend in ("dense", "packed")
+    )
+    packed.load_state_dict(dense.state_dict())
+    x = torch.randn(batch, time, inputs).mT if transposed else torch.randn(batch, inputs, time)
+    grad = torch.randn(batch, 6 * groups, time)
+    results = []
+    for layer, number in ((packed.to(dtype), dtype), (dense.double(), torch.float64)):
+        given_x = x.to(number).requires_grad_()
+        y = layer(given_x)
+        gradients = torch.autograd.grad(y, (given_x, layer.values), grad.to(number))
+        with torch.no_grad():
+            assert layer(given_x).equal(y)
+        results.append((y.detach(), *gradients))
+    assert (packed.last_backend, dense.last_backend) == ("packed", "dense")
+    assert y.is_contiguous()
+    assert transposed or results[0][1].is_contiguous()
+    for actual, expected in zip(*results, strict=True):
+        assert actual.shape == expected.shape
+        close(actual, expected, 1e-5 if dtype == torch.float32 else 1e-12)

@@ -1,9 +1,9 @@
 """The native sparse convolution for CPUs: built at first use, absent without a C++ compiler."""
 
 from dsn_lab.kernels.build import KernelUnavailableError, available, why_unavailable
-from dsn_lab.kernels.conv1d import conv1d
+from dsn_lab.kernels.conv1d import conv1d, supports
 from dsn_lab.kernels.norm_relu import Normalisation
-from dsn_lab.kernels.packed import Packed, pack
+from dsn_lab.kernels.packed import Packed, PackedTopology, pack
 from dsn_lab.kernels.passes import (
     forward,
     gradient_frame,
@@ -16,6 +16,7 @@ __all__ = [
     "KernelUnavailableError",
     "Normalisation",
     "Packed",
+    "PackedTopology",
     "available",
     "conv1d",
     "forward",
@@ -23,6 +24,7 @@ __all__ = [
     "input_frame",
     "input_gradient",
     "pack",
+    "supports",
     "weight_gradient",
     "why_unavailable",
 ]

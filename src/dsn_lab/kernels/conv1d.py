@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from dsn_lab.kernels.build import DTYPES
 from dsn_lab.kernels.norm_relu import Normalisation, norm_relu, norm_relu_gradient
-from dsn_lab.kernels.packed import Packed
+from dsn_lab.kernels.packed import MAX_TAPS, Packed
 from dsn_lab.kernels.passes import (
     Padding,
     check_sizes,
@@ -50,6 +51,7 @@ class _Conv1d(torch.autograd.Function):
             ctx.norm = norm.epsilon, norm.fixed
         ctx.save_for_backward(None if mix is None else x, mix, values, frame, *statistics)
         ctx.packed, ctx.padding = packed, padding
+        ctx.batch_first = x.permute(2, 0, 1).is_contiguous()
         return z
 
     @staticmethod
@@ -74,7 +76,28 @@ class _Conv1d(torch.autograd.Function):
             mixed = dx.flatten(1)
             dmix = mixed @ x.reshape(len(x), -1).t() if needs_mix else None
             dx = (mix.t() @ mixed).view(x.shape) if needs_x else None
+        if ctx.batch_first and dx is not None:
+            # In the layout of x, on which what came before it works fastest.
+            dx = dx.permute(2, 0, 1).contiguous().permute(1, 2, 0)
         return dx, dmix, dvalues, dweight, dbias, None, None, None
+
+
+def supports(x: Tensor, kernel_size: int) -> bool:
+    """Whether :func:`conv1d` can do for ``x``, three axes in any order, what torch's would.
+
+    Not in half precision, also by autocast; nor for ``torch.compile``, export and tracing, which
+    would not see what it does.
+    """
+    return (
+        not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        and x.device.type == "cpu"
+        and x.dtype in DTYPES
+        and x.dim() == 3
+        and x.numel() > 0
+        and kernel_size <= MAX_TAPS
+        and not torch.is_autocast_enabled("cpu")
+    )
 
 
 def conv1d(

@@ -79,3 +79,26 @@ def pack(positions: Tensor, shape: tuple[int, int, int]) -> Packed:
     return Packed(
         shape, count, Order(starts, None if ascending else slots, codes), Order(*by_input)
     )
+
+
+class PackedTopology:
+    """The packed form of a topology that changes: packed at its first use and after each change.
+
+    Copies and pickles of it start empty, for torch cannot unpickle 16-bit indices.
+    """
+
+    def __init__(self) -> None:
+        self._held: tuple[Tensor, int, Packed] | None = None
+
+    def of(self, positions: Tensor, shape: tuple[int, int, int]) -> Packed:
+        """What :func:`pack` returns for ``positions`` ``(active,)`` as they are now."""
+        if positions.is_inference():  # has no version
+            return pack(positions, shape)
+        # Every change in place raises the version; a move to a device makes another tensor.
+        held, version = self._held, positions._version
+        if held is None or held[0] is not positions or held[1] != version:
+            held = self._held = (positions, version, pack(positions, shape))
+        return held[2]
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return type(self), ()

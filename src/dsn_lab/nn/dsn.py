@@ -1,20 +1,17 @@
 """The dynamic sparse network (Xiao et al., NeurIPS 2022, Fig. 3)."""
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any
 
-import torch
 import torch.nn.functional as F
 from pydantic import NonNegativeInt, PositiveInt, validate_call
 from torch import Tensor, nn
 
-from dsn_lab import kernels
 from dsn_lab.nn.rows import block_rows, mix_rows
 from dsn_lab.prune.channels import Axis, Channels, Prunable, branches, norm_axes
 from dsn_lab.registry import networks
-from dsn_lab.sparse.layer import Padding, SparseConv1d, Sparsity, Start
+from dsn_lab.sparse.layer import Backend, Padding, SparseConv1d, Sparsity, Start
 from dsn_lab.sparse.regions import group_widths
-
-Backend = Literal["auto", "dense", "packed"]
 
 POOLED_STEPS = 50
 
@@ -40,9 +37,7 @@ class DSN(Prunable):
         widths: output channels of each group of each sparse convolution, instead of those that
             ``width`` and ``depth`` give (a pruned network's).
         active: active weights of each group of each sparse convolution, likewise.
-        backend: ``packed`` runs the native kernel, ``dense`` the library's convolution, ``auto``
-            packed if the kernel can be built and anything is sparse. On a GPU, and in less than
-            32 bits, all are dense.
+        backend: ``auto``, ``dense`` or ``packed``, see :class:`SparseConv1d`.
 
     Raises:
         ValueError: an argument is out of range, or ``groups`` does not divide ``3 * width``.
@@ -80,8 +75,6 @@ class DSN(Prunable):
         )
         if len(widths) != depth or (active and len(active) != depth):
             raise ValueError(f"widths={widths}, active={active}: must have {depth} layers")
-        self.backend = backend
-        self.sparse = sparsity > 0
         layers: list[nn.Module] = []
         channels = in_channels
         for layer, outputs in enumerate(widths):
@@ -98,6 +91,7 @@ class DSN(Prunable):
                     active=active[layer] if active else None,
                     padding=padding,
                     start=start,
+                    backend=backend,
                 ),
                 nn.BatchNorm1d(sum(outputs)),
                 nn.ReLU(inplace=True),
@@ -113,9 +107,11 @@ class DSN(Prunable):
     @property
     def shape(self) -> dict[str, Any]:
         """Widths and active weights of the groups."""
-        layers = (module for module in self.features if isinstance(module, SparseConv1d))
-        active = tuple(layer.active for layer in layers)
+        active = tuple(layer.active for layer in self._sparse_layers())
         return {"widths": self.arguments["widths"], "active": active}
+
+    def _sparse_layers(self) -> Iterator[SparseConv1d]:
+        return (module for module in self.features if isinstance(module, SparseConv1d))
 
     def channels(self) -> Channels:
         """Each sparse convolution feeds the next 1x1 convolution, the last one the classifier."""
@@ -139,17 +135,10 @@ class DSN(Prunable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify a batch of series ``(batch, channel, time)``; returns logits."""
-        if self.is_packed(x):
+        if any(layer.is_packed(x) for layer in self._sparse_layers()):
             return self._forward_rows(x)
         logits: Tensor = self.classifier(self.features(x)).mean(dim=-1)
         return logits
-
-    def is_packed(self, x: Tensor) -> bool:
-        """Whether ``x`` is classified by the native kernel."""
-        plain = x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
-        if x.device.type != "cpu" or self.backend == "dense" or not plain:
-            return False
-        return self.backend == "packed" or (self.sparse and kernels.available())
 
     def _forward_rows(self, x: Tensor) -> Tensor:
         """The same on ``(channel, time, batch)``, the native kernel's layout, from entry to exit.

@@ -19,19 +19,17 @@ def block_rows(
 ) -> Tensor:
     """One block of the network: 1x1 convolution (if any), sparse convolution, BatchNorm and ReLU.
 
-    All in one go, unless the block's inside is asked for: the dense gradient's ranking, or what
-    ReLU's hooks see and replace, which is ``(batch, channel, time)`` as without the kernel.
+    All in one go, unless the convolution is dense (for the dense gradient's ranking, if nothing
+    else) or ReLU has hooks, which see and replace ``(batch, channel, time)`` as without the kernel.
     """
     assert isinstance(conv, SparseConv1d)
     assert isinstance(norm, nn.BatchNorm1d)
-    if not conv.ranking_wanted and not relu._forward_hooks:
+    packed = conv.is_packed(rows) and not conv.ranking_wanted
+    if packed and not relu._forward_hooks:
         return _fused(rows, mix, conv, norm)
     if mix is not None:
         rows = mix_rows(mix, rows)
-    if conv.ranking_wanted:
-        rows = conv(rows.permute(2, 0, 1)).permute(1, 2, 0)
-    else:
-        rows = conv.forward_rows(rows)
+    rows = conv.forward_rows(rows) if packed else conv(rows.permute(2, 0, 1)).permute(1, 2, 0)
     channels, time, batch = rows.shape
     rows = norm(rows.reshape(1, channels, -1)).view(channels, time, batch)
     seen_by_hooks: Tensor = relu(rows.permute(2, 0, 1))

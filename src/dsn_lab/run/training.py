@@ -15,7 +15,7 @@ from dsn_lab import registry
 from dsn_lab.errors import UserError
 from dsn_lab.figures import run as figures
 from dsn_lab.kernels import KernelUnavailableError
-from dsn_lab.nn import DSN, cost
+from dsn_lab.nn import cost
 from dsn_lab.records import identity, results
 from dsn_lab.records.cell import Cell
 from dsn_lab.records.networks import save_network
@@ -24,6 +24,7 @@ from dsn_lab.run.keeping import BestWeights, History, LastState
 from dsn_lab.run.preparation import Prepared, methods, prepare, trainer
 from dsn_lab.run.progress import Progress
 from dsn_lab.run.stages import Staged, Tested
+from dsn_lab.sparse.layer import last_backend
 
 log = logging.getLogger(__name__)
 
@@ -102,12 +103,11 @@ def train_and_test(cell: Cell) -> results.Record:
 
 def _sizes(prepared: Prepared, network: nn.Module) -> results.Record:
     """What the data and the network are like."""
-    dataset, device = prepared.dataset, prepared.task.device
+    dataset = prepared.dataset
     _, channels, time = dataset.x_train.shape
-    sample = torch.empty(1, channels, time, device=device)
     return {
         **vars(cost.measure(network, channels, time)),
-        "backend": "packed" if isinstance(network, DSN) and network.is_packed(sample) else "dense",
+        "backend": last_backend(network),
         "batch_size": prepared.data.batch_size,
         "n_train": len(dataset.y_train),
         "n_test": len(dataset.y_test),

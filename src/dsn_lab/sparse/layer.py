@@ -2,7 +2,7 @@
 
 from itertools import accumulate
 from math import sqrt
-from operator import gt
+from operator import gt, lt
 from typing import Annotated, Any, Literal
 
 import torch
@@ -17,6 +17,7 @@ from dsn_lab.sparse.regions import active_counts, group_widths, region_taps
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
 Padding = Literal["replicate", "zeros"]
 Start = Literal["tap_first", "random"]
+Backend = Literal["auto", "dense", "packed"]
 
 
 class SparseConv1d(nn.Module):
@@ -39,6 +40,10 @@ class SparseConv1d(nn.Module):
         active: active weights of each group, instead of those that the sparsity leaves.
         padding: ``replicate`` the last value on the right, or ``zeros`` on both sides.
         start: first topology; ``tap_first`` fills low taps first, ``random`` is uniform.
+        backend: ``packed`` is the native kernel, ``dense`` the library's convolution, ``auto`` is
+            packed if the kernel can be built and anything is sparse. All are dense on a GPU, in
+            less than 32 bits and where torch compiles. Second derivatives and ``torch.func`` need
+            ``dense``.
 
     Raises:
         ValueError: an argument is out of range, ``groups`` does not divide ``out_channels``, or
@@ -60,6 +65,7 @@ class SparseConv1d(nn.Module):
         active: tuple[NonNegativeInt, ...] | None = None,
         padding: Padding = "replicate",
         start: Start = "tap_first",
+        backend: Backend = "auto",
     ) -> None:
         super().__init__()
         widths = group_widths(out_channels, groups)
@@ -78,10 +84,12 @@ class SparseConv1d(nn.Module):
             raise ValueError(
                 f"active={active}: must be {groups} counts, at most {self.region_sizes}"
             )
-        self.padding = padding
+        self.padding, self.backend = padding, backend
+        self.last_backend: Literal["dense", "packed"] | None = None
+        self._sparse = sparsity > 0 or any(map(lt, self.active, self.region_sizes))
+        self._packed = kernels.PackedTopology()
         self.ranking_wanted = False
         self._ranking: tuple[Tensor, ...] | None = None
-        self._packing: tuple[Tensor, int, kernels.Packed] | None = None
 
         first_topology = topology.tap_first if start == "tap_first" else topology.uniform
         positions = [
@@ -126,8 +134,22 @@ class SparseConv1d(nn.Module):
             for region, count in zip(self.regions, self.active, strict=True)
         )
 
+    def is_packed(self, x: Tensor) -> bool:
+        """Whether ``x``, three axes in any order, is one for the native kernel."""
+        if self.backend == "dense" or not kernels.supports(x, self.shape[2]):
+            return False
+        return self.backend == "packed" or (self._sparse and kernels.available())
+
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve ``(batch, in_channels, time)`` to ``(batch, out_channels, time)``."""
+        """Convolve ``(batch, in_channels, time)`` to ``(batch, out_channels, time)``.
+
+        Raises:
+            KernelUnavailableError: the backend is ``packed`` and cannot be built here.
+        """
+        # Only a dense kernel has a dense gradient to rank.
+        if not self.ranking_wanted and self.is_packed(x):
+            return self.forward_rows(x.permute(1, 2, 0)).permute(2, 0, 1).contiguous()
+        self.last_backend = "dense"
         kernel, reach = self.weight, self.shape[2] - 1
         if self.ranking_wanted and kernel.requires_grad:
             kernel.register_hook(self._rank)  # type: ignore[no-untyped-call]
@@ -146,15 +168,9 @@ class SparseConv1d(nn.Module):
         Raises:
             KernelUnavailableError: the native kernel cannot be built here.
         """
-        return kernels.conv1d(x, self.values, self._packed(), self.padding, mix, norm)
-
-    def _packed(self) -> kernels.Packed:
-        """The topology as the native kernel wants it, packed anew when it has changed."""
-        # Every change in place raises the version; a move to a device makes another tensor.
-        packing, now = self._packing, self.positions
-        if packing is None or packing[0] is not now or packing[1] != now._version:
-            packing = self._packing = (now, now._version, kernels.pack(now, self.shape))
-        return packing[2]
+        self.last_backend = "packed"
+        packed = self._packed.of(self.positions, self.shape)
+        return kernels.conv1d(x, self.values, packed, self.padding, mix, norm)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
@@ -182,3 +198,13 @@ class SparseConv1d(nn.Module):
             f"active={sum(self.active)} of {out_channels * in_channels * kernel_size}, "
             f"padding={self.padding}"
         )
+
+
+def last_backend(network: nn.Module) -> Literal["dense", "packed", "mixed"]:
+    """What the sparse layers of ``network`` ran on in their last forward pass.
+
+    ``mixed`` if not all on the same; ``dense`` if there are none, or none that has run.
+    """
+    layers = (module for module in network.modules() if isinstance(module, SparseConv1d))
+    ran = {layer.last_backend for layer in layers if layer.last_backend}
+    return "mixed" if len(ran) > 1 else next(iter(ran), "dense")
