@@ -16,6 +16,7 @@ from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from dsn_lab.data.names import archive_of
 from dsn_lab.errors import PostponedError, UserError
@@ -39,7 +40,7 @@ def main() -> None:
     _register_plugins()
     try:
         _run()
-    except (UserError, OSError, HydraException) as error:
+    except (UserError, OSError, HydraException, OmegaConfBaseException) as error:
         _refuse(_explain(error))
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
@@ -111,6 +112,10 @@ def _explain(error: Exception) -> str:
     if isinstance(error, OSError):
         where = error.filename or "the output folder"
         return f"cannot write {where}: {error.strerror or error}"
+    if isinstance(error, OmegaConfBaseException):
+        # A mistake found while a cell's folder is composed comes wrapped.
+        first = str(error).splitlines()[0]
+        return re.sub(r"^\w+ raised while resolving interpolation: ", "", first)
     return " ".join(str(error).split())
 
 

@@ -1,6 +1,7 @@
 """A short real training on noise, for the contract tests."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +14,13 @@ from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData
 from dsn_lab.run import config, optimization
 from dsn_lab.run.task import Classification
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def choices(group: str) -> list[str]:
+    """What the configuration offers for a group."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
 def composed(*overrides: str) -> DictConfig:

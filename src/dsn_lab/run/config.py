@@ -53,7 +53,7 @@ def unread(cfg: DictConfig, keys: Iterable[str]) -> set[str]:
         if key.partition(".")[0] in identity.SOURCES:
             marked = cfg.copy()
             OmegaConf.update(marked, key, mark := f"<{key}>", force_add=True)
-            marks[key] = mark not in str(_decisive(marked))
+            marks[key] = mark not in str(decisive(marked))
     return {key for key, lost in marks.items() if lost}
 
 
@@ -64,7 +64,7 @@ def refuse_unread(keys: Iterable[str], choices: Mapping[str, str]) -> None:
         raise UserError(f"{key}: nothing reads it with {chosen}; leave it out")
 
 
-def _decisive(cfg: DictConfig) -> Settings:
+def decisive(cfg: DictConfig) -> Settings:
     """The settings that decide a result, of a composed configuration."""
     root = OmegaConf.create({key: cfg._get_node(key) for key in cfg if key not in PLACES})
     dsp = root.get("dsp")
@@ -82,7 +82,7 @@ def _cell(which: str = "", *, _root_: DictConfig) -> str:
     With ``which="pruned"`` that of the cell which prunes, of the same settings.
     """
     import_modules(list(_root_.imports))
-    settings = _decisive(_root_)
+    settings = decisive(_root_)
     choices = dict(HydraConfig.get().runtime.choices)
     if which == "pruned":
         choices["dsp"] = "default"
