@@ -36,16 +36,16 @@ class Registry(Generic[T]):
     def __init__(self, kind: str, package: str) -> None:
         self.kind, self.package = kind, package
         self._items: dict[str, T] = {}
-        self._revisions: dict[str, int] = {}
+        self._small: dict[str, Mapping[str, Any]] = {}
         self._complete = False
 
-    def register(self, name: str, *, revision: int = 1) -> Callable[[T], T]:
+    def register(self, name: str, *, small: Mapping[str, Any] | None = None) -> Callable[[T], T]:
         """Decorate a class or function to make it a choice.
 
         Args:
             name: what the configuration and files call it, for good.
-            revision: to be raised when the same settings come to mean something else, so that old
-                results are not taken for new ones.
+            small: settings with which it has every part and trains in a second; the contract
+                tests take them.
 
         Raises:
             ValueError: another item has this name.
@@ -55,7 +55,7 @@ class Registry(Generic[T]):
             held = self._items.get(name)
             if held is not None and _place(held) != _place(item):
                 raise ValueError(f"{self.kind}={name} is {_place(held)} already")
-            self._items[name], self._revisions[name] = item, revision
+            self._items[name], self._small[name] = item, small or {}
             return item
 
         return keep
@@ -82,24 +82,10 @@ class Registry(Generic[T]):
             )
         return self._items[name]
 
-    def name_of(self, item: object) -> str:
-        """The name that an object's class is registered by.
-
-        Raises:
-            UserError: it is not registered.
-        """
-        for name, registered in self._items.items():
-            if type(item) is registered:
-                return name
-        raise UserError(
-            f"{type(item).__name__} is not registered: decorate it with "
-            f"@{self.kind.rpartition('.')[2]}.register(name)"
-        )
-
-    def revision(self, name: str) -> int:
-        """How often the meaning of its settings has changed, from 1."""
+    def small(self, name: str) -> Mapping[str, Any]:
+        """Settings with which a choice trains in a second."""
         self[name]
-        return self._revisions[name]
+        return self._small[name]
 
     def default(self, name: str, setting: str) -> Any:
         """The default of a setting in the choice's signature, or ``ABSENT``."""

@@ -1,20 +1,15 @@
 """What structured pruning must keep, checked in a real training of each network."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from dsn_lab import registry
 from dsn_lab.nn import SparseConv1d
 from dsn_lab.prune.activity import activity
 from dsn_lab.prune.callback import StructuredPruning
-from dsn_lab.run.keeping import BestWeights, History
-from dsn_lab.run.task import Classification
-from tests.contract.training import composed, fit
+from tests.contract import training
+from tests.contract.training import Trained, checked
 
 PENALISED, FINETUNED = 6, 3
 MODELS = {
@@ -37,22 +32,21 @@ class Watch(Callback):
         self.fresh.append(not trainer.optimizers[0].state)
 
 
-def train(model: str, *overrides: str) -> tuple[Classification, StructuredPruning, Watch, Any]:
-    epochs = f"trainer.max_epochs={PENALISED}"
-    cfg = composed("dsp.tau=0.6", "dsp=default", epochs, *MODELS[model], *overrides)
-    best, watch, history = BestWeights(), Watch(), History()
-    dsp = registry.pruning.make(
-        {k: v for k, v in cfg.dsp.items() if k not in ("protocol", "finetune_epochs")},
-        finetune_epochs=FINETUNED,
+def train(model: str, *overrides: str) -> tuple[Trained, StructuredPruning, Watch]:
+    settings = checked(
+        *("dsp=default", "dsp.tau=0.6", f"dsp.finetune_epochs={FINETUNED}"),
+        *(f"trainer.max_epochs={PENALISED}", *MODELS[model], *overrides),
     )
-    dst = [registry.sparse_training.make(cfg.dst)] if cfg.dst.name else []
-    task, data = fit(cfg, [best, *dst, dsp, watch, history], time=30, batch_size=8)
-    return task, dsp, watch, (data, history, best)
+    watch = Watch()
+    ended = training.train(settings, watch)
+    (dsp,) = (method for method in ended.methods if isinstance(method, StructuredPruning))
+    return ended, dsp, watch
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_filters_go_and_every_parameter_left_is_trained(model: str) -> None:
-    task, dsp, watch, (data, history, best) = train(model)
+    ended, dsp, watch = train(model)
+    task, data, history, best = ended.task, ended.data, ended.history, ended.best
     stages = dsp.stages(task.network)
     counts = {
         name: sum(p.numel() for p in network.parameters()) for name, network in stages.items()
@@ -82,7 +76,8 @@ def test_filters_go_and_every_parameter_left_is_trained(model: str) -> None:
 
 @pytest.mark.parametrize("model", ["dsn", "dsn-dense"])
 def test_sparse_layers_stay_lawful_after_surgery(model: str) -> None:
-    task, dsp, _, _ = train(model)
+    ended, dsp, _ = train(model)
+    task = ended.task
     pruned = dsp.stages(task.network)["pruned"]
     for before, after in zip(pruned.modules(), task.network.modules(), strict=True):
         if isinstance(after, SparseConv1d):
@@ -101,17 +96,7 @@ def test_sparse_layers_stay_lawful_after_surgery(model: str) -> None:
 def test_the_penalty_makes_feature_maps_smaller() -> None:
     sizes = []
     for penalty in (1e-9, 1.0):
-        history = train("lite", f"dsp.penalty={penalty}")[3][1]
+        history = train("lite", f"dsp.penalty={penalty}")[0].history
         last = history.rows[PENALISED - 1]
         sizes.append(sum(last[key] for key in last if key.startswith("penalty/")) / penalty)
     assert sizes[1] < sizes[0]
-
-
-def test_every_choice_composes() -> None:
-    root = Path(__file__).parents[2] / "conf"
-    for model in (root / "model").glob("*.yaml"):
-        for dsp in ("none", "default"):
-            cfg = composed(f"model={model.stem}", f"dsp={dsp}")
-            network = registry.networks.make(cfg.model, in_channels=1, n_classes=2)
-            assert cfg.protocol_epochs == (1000 if model.stem == "dsn" else 1500)
-            assert network.widths

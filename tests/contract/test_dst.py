@@ -1,20 +1,17 @@
 """What every choice of ``dst`` must keep, checked at the end of each epoch of a real training."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from dsn_lab import registry
 from dsn_lab.nn import SparseConv1d
-from dsn_lab.run.keeping import BestWeights, History
+from dsn_lab.run.keeping import History
 from dsn_lab.run.task import Classification
-from tests.contract.training import composed, fit
+from tests.contract import training
+from tests.contract.training import checked
 
-CONF = Path(__file__).parents[2] / "conf" / "dst"
-CHOICES = sorted({path.stem for path in CONF.glob("*.yaml")} - {"none"})
+CHOICES = sorted(set(training.choices("dst")) - {"none"})
 EPOCHS = 7
 
 
@@ -52,11 +49,10 @@ class Watch(Callback):
 
 def train(*overrides: str) -> tuple[Classification, Watch, History]:
     small = ("model.width=3", "model.kernel_size=9", "model.depth=2")
-    cfg = composed(*small, f"trainer.max_epochs={EPOCHS}", *overrides)
-    watch, history = Watch(), History()
-    callbacks = [BestWeights(), registry.sparse_training.make(cfg.dst), watch, history]
-    task, _ = fit(cfg, callbacks, time=12, batch_size=5)
-    return task, watch, history
+    settings = checked(*small, f"trainer.max_epochs={EPOCHS}", *overrides)
+    watch = Watch()
+    ended = training.train(settings, watch, time=12, batch_size=5)
+    return ended.task, watch, ended.history
 
 
 def updated(dst: str) -> set[int]:

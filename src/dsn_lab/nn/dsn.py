@@ -16,7 +16,7 @@ from dsn_lab.sparse.regions import group_widths
 POOLED_STEPS = 50
 
 
-@networks.register("dsn")
+@networks.register("dsn", small={"width": 4, "kernel_size": 9, "depth": 3})
 class DSN(Prunable):
     """``depth`` sparse convolutions with 1x1 convolutions between them, then a pooled classifier.
 

@@ -44,7 +44,7 @@ class Module(nn.Module):
         return normed
 
 
-@networks.register("inception")
+@networks.register("inception", small={"widths": ((2, 2, 2, 2),) * 3})
 class Inception(Prunable):
     """Inception modules with a residual connection around every three of them.
 

@@ -75,7 +75,7 @@ class Depthwise(nn.Conv1d):
         return filtered.reshape(batch, channels, -1)[..., :time]
 
 
-@networks.register("lite")
+@networks.register("lite", small={"widths": ((4, 4, 4), (4,), (4,))})
 class LITE(Prunable):
     """Three layers, few parameters: 9814 and the classifier's for univariate series.
 

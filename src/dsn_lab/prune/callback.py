@@ -59,6 +59,8 @@ class StructuredPruning(Staged):
         recalibrate: estimate BatchNorm's statistics anew before the analysis, as before the test.
     """
 
+    state_key = "StructuredPruning"  # in checkpoints, whatever the class is called
+
     @validate_call(config={"arbitrary_types_allowed": True})
     def __init__(
         self,

@@ -24,6 +24,8 @@ class BestWeights(Callback):
     Of equal losses the latest counts. Everything travels in the trainer's checkpoints.
     """
 
+    state_key = "BestWeights"  # in checkpoints, whatever the class is called
+
     def __init__(self) -> None:
         self.reset()
 
@@ -57,6 +59,8 @@ class History(Checkpoint):
 
     A ``Checkpoint`` by type only: Lightning calls those after everything else has logged.
     """
+
+    state_key = "History"
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
@@ -106,6 +110,8 @@ class LastState(Checkpoint):
         history: the run's history, written beside the checkpoint.
         kept: what whoever resumes is to find in the checkpoint: the run's settings and data.
     """
+
+    state_key = "LastState"
 
     def __init__(self, files: Files, history: History, kept: Mapping[str, Any]) -> None:
         self.files, self.history, self.kept = files, history, dict(kept)
