@@ -161,6 +161,8 @@ pruning: Registry[Any] = Registry("dsp", "dsn_lab.prune")
 growths: Registry[Any] = Registry("dst.growth", "dsn_lab.sparse.growth")
 drops: Registry[Any] = Registry("dst.drop", "dsn_lab.sparse.drop")
 distributions: Registry[Any] = Registry("model.distribution", "dsn_lab.sparse.distribution")
+penalties: Registry[Any] = Registry("dsp.loss", "dsn_lab.prune.penalties")
+metrics: Registry[Any] = Registry("metric", "dsn_lab.run.metrics")
 loggers: Registry[Any] = Registry("logger", "dsn_lab.run.loggers")
 
 # By the configuration's group, those whose settings belong to a cell's identity.

@@ -4,7 +4,7 @@ import torch
 from dsn_lab.errors import UserError
 from dsn_lab.nn import LITE
 from dsn_lab.prune.activity import activity, kept_filters, threshold
-from dsn_lab.prune.penalty import FeatureMaps
+from dsn_lab.prune.feature_maps import FeatureMaps
 from dsn_lab.prune.surgery import prune, require_prunable
 
 

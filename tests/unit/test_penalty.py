@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from dsn_lab.nn import DSN, LITE, Inception
 from dsn_lab.prune.channels import Prunable
-from dsn_lab.prune.penalty import FeatureMaps, Reduction, instance_l21
+from dsn_lab.prune.feature_maps import FeatureMaps
+from dsn_lab.prune.penalties import Reduction
+from dsn_lab.prune.penalties.instance_l21 import instance_l21
 
 REDUCTIONS = st.sampled_from(["sum", "mean"])
 

@@ -9,7 +9,6 @@ from dsn_lab.analysis.collect import Collection
 from dsn_lab.storage import written_whole
 
 RUN = ["fold", "seed"]
-MEASURES = ("test_accuracy", "test_balanced_accuracy", "test_f1_macro", "test_loss")
 
 
 def expected(collection: Collection) -> dict[str, set[tuple[int, int]]]:
@@ -29,15 +28,12 @@ def shared_folds(collection: Collection) -> list[int]:
     return sorted(map(int, set.intersection(*folds)))
 
 
-def summarise(
-    collection: Collection, folds: Sequence[int], measure: str = "test_accuracy"
-) -> pd.DataFrame:
-    """Mean over the runs of each dataset and method.
+def summarise(collection: Collection, folds: Sequence[int]) -> pd.DataFrame:
+    """Mean test accuracy over the runs of each dataset and method.
 
     Args:
         collection: the runs.
         folds: only runs of these are counted.
-        measure: the column to average.
 
     Returns:
         Indexed by ``(dataset, method)``: ``mean`` and ``std`` (of a sample; NaN for one run) over
@@ -45,9 +41,9 @@ def summarise(
         and seeds on any dataset), ``folds``, ``seeds``, ``epochs`` and ``protocol_epochs``.
     """
     runs = collection.runs
-    runs = runs[runs["fold"].isin(folds) & runs[measure].notna()]
+    runs = runs[runs["fold"].isin(folds)]
     grouped = runs.groupby(["dataset", "method"])
-    table = grouped[measure].agg(mean="mean", std="std", n="size")
+    table = grouped["test_accuracy"].agg(mean="mean", std="std", n="size")
     wanted = {
         method: sum(fold in folds for fold, _ in pairs)
         for method, pairs in expected(collection).items()
@@ -113,7 +109,7 @@ def write_csvs(runs: pd.DataFrame, folder: Path) -> None:
         for (value, method), rows in runs.groupby([fixed, "method"]):
             target = folder / f"{fixed}{value}"
             target.mkdir(parents=True, exist_ok=True)
-            for measure in set(MEASURES) & set(runs.columns):
+            for measure in [column for column in runs.columns if column.startswith("test_")]:
                 table = rows.pivot(index="dataset", columns=column, values=measure)
                 name = f"{file_name(method)}_{measure.removeprefix('test_')}.csv"
                 with written_whole(target / name) as temporary:

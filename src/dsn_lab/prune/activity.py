@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dsn_lab.prune.channels import Prunable
-from dsn_lab.prune.penalty import FeatureMaps
+from dsn_lab.prune.feature_maps import FeatureMaps
 
 # Of a layer's largest activity: what counts as nothing, and what is never idle (tau=auto).
 FLOOR, CEILING = 1e-7, 0.1

@@ -13,11 +13,12 @@ from dsn_lab.data.module import TimeSeriesData
 from dsn_lab.errors import UserError
 from dsn_lab.prune.activity import activity, kept_filters, threshold
 from dsn_lab.prune.channels import Prunable
+from dsn_lab.prune.feature_maps import FeatureMaps
 from dsn_lab.prune.outcome import outcome
-from dsn_lab.prune.penalty import FeatureMaps, Reduction, instance_l21
+from dsn_lab.prune.penalties import Reduction
 from dsn_lab.prune.surgery import prune, require_prunable
 from dsn_lab.records.results import Record
-from dsn_lab.registry import pruning
+from dsn_lab.registry import penalties, pruning
 from dsn_lab.run.evaluate import recalibrated
 from dsn_lab.run.keeping import BestWeights
 from dsn_lab.run.stages import Staged, Tested
@@ -50,7 +51,8 @@ class StructuredPruning(Staged):
     Logs the penalty of each layer, and ``finetuning``: 0 or 1.
 
     Args:
-        penalty: lambda, the factor of the instance-wise sparsity loss.
+        penalty: lambda, the factor of the sparsity loss.
+        loss: which one, of those in :mod:`dsn_lab.prune.penalties`.
         layer_weights: factor of each layer's; 1 by default.
         reduction: ``sum`` over the batch (the authors' scale) or ``mean``.
         tau: filters whose largest activity is at most this share of their layer's largest go, in
@@ -65,13 +67,15 @@ class StructuredPruning(Staged):
     def __init__(
         self,
         penalty: NonNegativeFloat = 2e-5,
+        loss: str = "instance_l21",
         layer_weights: list[NonNegativeFloat] | None = None,
         reduction: Reduction = "sum",
         tau: Tau = 0.01,
         finetune_epochs: PositiveInt = 500,
         recalibrate: bool = False,
     ) -> None:
-        self.penalty, self.layer_weights, self.reduction = penalty, layer_weights, reduction
+        self.penalty, self.loss = penalty, penalties[loss]
+        self.layer_weights, self.reduction = layer_weights, reduction
         self.tau, self.finetune_epochs, self.recalibrate = tau, finetune_epochs, recalibrate
         self.scores: list[Tensor] = []
         self.cuts: list[float] = []
@@ -110,7 +114,8 @@ class StructuredPruning(Staged):
 
     def _penalty_of(self, maps: FeatureMaps, layer: int, weight: float) -> Callable[[], Tensor]:
         def penalise() -> Tensor:
-            return self.penalty * weight * instance_l21(maps.latest[layer], self.reduction)
+            loss: Tensor = self.loss(maps.latest[layer], self.reduction)
+            return self.penalty * weight * loss
 
         return penalise
 

@@ -13,7 +13,7 @@ from dsn_lab.figures import run as plots
 from dsn_lab.figures.pruning import accuracy_against_flops, redundancy, sorted_activity
 from dsn_lab.nn import cost
 from dsn_lab.prune.channels import Prunable
-from dsn_lab.prune.penalty import FeatureMaps
+from dsn_lab.prune.feature_maps import FeatureMaps
 from dsn_lab.prune.surgery import require_prunable
 from dsn_lab.records.results import Record
 from dsn_lab.run.stages import Tested

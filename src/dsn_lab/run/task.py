@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from dsn_lab.prune.channels import Prunable
+from dsn_lab.registry import metrics
 
 
 class Classification(LightningModule):
@@ -45,11 +45,7 @@ class Classification(LightningModule):
         self.test_loss = MeanMetric(nan_strategy="disable")
         self.test_probabilities: list[Tensor] = []
         self.test_metrics = MetricCollection(
-            {
-                "test_accuracy": MulticlassAccuracy(n_classes, average="micro"),
-                "test_balanced_accuracy": MulticlassAccuracy(n_classes, average="macro"),
-                "test_f1_macro": MulticlassF1Score(n_classes, average="macro"),
-            }
+            {f"test_{name}": metrics[name](n_classes) for name in metrics}
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,25 +1,10 @@
-"""The instance-wise sparsity loss, and how it reaches the feature maps of a network."""
-
-from typing import Literal
+"""How a sparsity loss reaches the feature maps of a network."""
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from dsn_lab.prune.channels import Prunable
-
-Reduction = Literal["sum", "mean"]
-
-
-def instance_l21(feature_map: Tensor, reduction: Reduction) -> Tensor:
-    """L2 over time, L1 over channels: ``sum_c ||F[b, c, :]||_2``, summed or averaged over ``b``.
-
-    Args:
-        feature_map: ``(batch, channel, time)``.
-        reduction: ``sum`` over the batch, as the authors do, or ``mean``.
-    """
-    norms: Tensor = torch.linalg.vector_norm(feature_map, dim=-1).sum(dim=-1)
-    return norms.sum() if reduction == "sum" else norms.mean()
 
 
 class FeatureMaps:
