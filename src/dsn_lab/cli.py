@@ -16,6 +16,7 @@ from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from dsn_lab.data.names import archive_of
 from dsn_lab.errors import PostponedError, UserError
@@ -40,7 +41,7 @@ def main() -> None:
     _register_plugins()
     try:
         _run()
-    except (UserError, OSError, HydraException) as error:
+    except (UserError, OSError, HydraException, OmegaConfBaseException) as error:
         _refuse(_explain(error))
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
@@ -109,6 +110,8 @@ def _explain(error: Exception) -> str:
     if isinstance(error, OSError):
         where = error.filename or "the output folder"
         return f"cannot write {where}: {error.strerror or error}"
+    if isinstance(error, OmegaConfBaseException):
+        return str(error).splitlines()[0]
     return " ".join(str(error).split())
 
 
@@ -119,7 +122,7 @@ def _explain_composition(error: ConfigCompositionException) -> str:
         group, name = choice.groups()
         if group == "dataset":
             try:
-                archive_of(name)
+                archive_of(name, config.added_datasets(sys.argv[1:]))
             except UserError as unknown:
                 return str(unknown)
         options = re.findall(r"^\t(\w+)$", text, re.MULTILINE)

@@ -19,7 +19,10 @@ from dsn_lab.records.results import Record
 from dsn_lab.storage import packaged_yaml
 
 CHOICES = ("model", "dst", "dsp", "sparsity")
-NOT_OF_A_METHOD = {"config.dataset.name", "config.dataset.archive", "config.fold"}
+NOT_OF_A_METHOD = {"config.fold"} | {
+    f"config.dataset.{key}"
+    for key in ("name", "archive", "path", "test_path", "test_size", "split_seed", "label")
+}
 SAID_BY_SPARSITY = {"config.sparsity", "config.model.sparsity"}
 BY_ARCHIVE = {"config.model.width", "config.model.padding", "config.dataset.scaling"}
 # What a label says first, if it differs: the kind of method, then settings within a kind.

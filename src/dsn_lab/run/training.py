@@ -60,7 +60,7 @@ def train_and_test(config: Config, folder: Path, settings: Settings) -> results.
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     dataset = load_dataset(
-        config.dataset.name,
+        config.dataset.wanted,
         data_dir=config.data_dir,
         fold=config.fold,
         scaling=config.dataset.scaling,
