@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from dsn_lab.data.names import archive_of
 from dsn_lab.errors import PostponedError, UserError
 from dsn_lab.records import results
-from dsn_lab.run import config
+from dsn_lab.run import config, dataset
 from dsn_lab.run.experiment import run
 from dsn_lab.sweep import plan
 from dsn_lab.sweep.plan import Cell
@@ -122,7 +122,7 @@ def _explain_composition(error: ConfigCompositionException) -> str:
         group, name = choice.groups()
         if group == "dataset":
             try:
-                archive_of(name, config.added_datasets(sys.argv[1:]))
+                archive_of(name, dataset.added_by_folder(sys.argv[1:]))
             except UserError as unknown:
                 return str(unknown)
         options = re.findall(r"^\t(\w+)$", text, re.MULTILINE)

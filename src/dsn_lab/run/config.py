@@ -2,34 +2,17 @@
 
 import hashlib
 import json
-import re
-import sys
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveInt,
-    StrictInt,
-    StrictStr,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from typing_extensions import TypedDict
 
-from dsn_lab.data import sources
-from dsn_lab.data.folder import data_folder
-from dsn_lab.data.wanted import OWN, Wanted, name_of
 from dsn_lab.errors import UserError
+from dsn_lab.run.dataset import DatasetConfig
+from dsn_lab.run.dataset import register as register  # noqa: PLC0414, what callers know it by
 
 # Where and how a cell is computed; everything else is what is computed.
 RUNTIME_KEYS = {"output_dir", "results_dir", "data_dir", "force", "dry_run", "logger", "threads"}
@@ -44,36 +27,6 @@ Settings = dict[str, Any]
 
 class _Checked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _known_archive(archive: str) -> str:
-    if archive not in sources.known():
-        known = ", ".join(sorted(sources.known()))
-        raise PydanticCustomError("archive", "must be one of {known}", {"known": known})
-    return archive
-
-
-class DatasetConfig(_Checked):
-    """Which dataset and how its values are scaled; all but the first three for own data only."""
-
-    name: str
-    archive: Annotated[str, AfterValidator(_known_archive)]
-    scaling: Literal["none", "train", "series"]
-    path: str | None = None
-    test_path: str | None = None
-    test_size: Annotated[float, Field(gt=0, lt=1)] | None = None
-    split_seed: Annotated[int, Field(ge=0)] | None = None
-    label: StrictInt | StrictStr | None = None
-
-    @model_validator(mode="after")
-    def _go_together(self) -> "DatasetConfig":
-        _ = self.wanted
-        return self
-
-    @property
-    def wanted(self) -> Wanted:
-        """The same for the loader."""
-        return Wanted(**self.model_dump(exclude={"scaling"}))
 
 
 class OptimizerConfig(TypedDict):
@@ -198,35 +151,8 @@ def _cell(which: str = "", *, _root_: DictConfig) -> str:
     )
 
 
-def register(overrides: Iterable[str] | None = None) -> None:
-    """Make every dataset a choice of the group ``dataset``, those of the data folder, too.
-
-    Args:
-        overrides: the command line, as Hydra composes only after this; default ``sys.argv``.
-    """
-    known = [(name, archive) for archive, each in sources.known().items() for name in each]
-    added = added_datasets(sys.argv[1:] if overrides is None else overrides)
-    store = ConfigStore.instance()
-    for name, archive in [*known, *added.items()]:
-        scaling = f"${{archive_defaults.{archive}.scaling}}"
-        own = dict.fromkeys(("path", "test_path", "test_size", "split_seed", "label"))
-        node = {"name": name, "archive": archive, "scaling": scaling} | own
-        store.store(group="dataset", name=name, node=node, provider="dsn_lab")
-
-
-def added_datasets(overrides: Iterable[str]) -> dict[str, str]:
-    """Name -> archive of what the data folder of a command line adds to the archives."""
-    given = [re.fullmatch(r"\+{0,2}data_dir=(.+)", override) for override in overrides]
-    chosen = [match[1].strip("'\"") for match in given if match]
-    root = data_folder(Path(chosen[-1]) if chosen else None)
-    return {name: archive for name, archive in sources.in_folder(root).items() if name != OWN}
-
-
 # On import, because workers of a sweep import this and call nothing.
 OmegaConf.register_new_resolver("cell", _cell, replace=True)
-OmegaConf.register_new_resolver(
-    "dataset_name", lambda path: name_of(str(path)) if path else OWN, replace=True
-)
 OmegaConf.register_new_resolver("one_third", lambda epochs: max(1, epochs // 3), replace=True)
 
 

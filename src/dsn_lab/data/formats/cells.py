@@ -1,6 +1,7 @@
 """Numbers from the cells of a text file, exactly, or the line where there is none."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,23 @@ def numbers(cells: Sequence[str], where: str) -> NDArray[np.float64]:
         wrong = cells[int(np.argmax(np.abs(values) > _LIMIT))]
         raise UserError(f"{where}: {wrong.strip()} is infinite or beyond float32")
     return values
+
+
+def no_text(plain: Path, shown: Path, error: UnicodeDecodeError) -> UserError:
+    """Return the error of a file that is not UTF-8, which names the first such line.
+
+    Args:
+        plain: the file, not compressed.
+        shown: how the user knows it.
+        error: what reading it raised.
+    """
+    lines = plain.read_bytes().splitlines()
+    number = next((n for n, line in enumerate(lines, 1) if not _is_utf8(line)), 1)
+    return UserError(f"{shown} line {number} is no UTF-8 text ({error.reason})")
+
+
+def _is_utf8(line: bytes) -> bool:
+    return line.decode("utf-8", errors="ignore").encode() == line
 
 
 def _number(cell: str, where: str) -> float:

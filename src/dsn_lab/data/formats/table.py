@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsn_lab.data.formats.cells import is_missing, is_number, numbers
+from dsn_lab.data.formats.cells import is_missing, is_number, no_text, numbers
 from dsn_lab.data.split import Labels
 from dsn_lab.errors import UserError
 
@@ -98,7 +98,7 @@ def _rows(plain: Path, shown: Path, separator: str) -> Iterator[tuple[int, list[
         except csv.Error as error:
             raise UserError(f"{shown} line {reader.line_num}: {error}") from error
         except UnicodeDecodeError as error:
-            raise UserError(f"{shown} after line {reader.line_num} is no UTF-8 text") from error
+            raise no_text(plain, shown, error) from error
 
 
 def _is_header(row: list[str], label: int | str | None) -> bool:

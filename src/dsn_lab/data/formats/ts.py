@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsn_lab.data.formats.cells import is_number, numbers
+from dsn_lab.data.formats.cells import is_number, no_text, numbers
 from dsn_lab.data.split import Labels
 from dsn_lab.errors import UserError
 
@@ -30,7 +30,7 @@ def read(plain: Path, shown: Path) -> tuple[list[NDArray[np.floating[Any]]], Lab
     series: list[NDArray[np.floating[Any]]] = []
     labels: list[str] = []
     with plain.open(encoding="utf-8-sig") as file:
-        lines = _lines(file, shown)
+        lines = _lines(file, plain, shown)
         header = _header(lines, shown)
         declared = _declared(header, shown)
         for number, line in lines:
@@ -49,15 +49,14 @@ def read(plain: Path, shown: Path) -> tuple[list[NDArray[np.floating[Any]]], Lab
     return series, np.array(labels, dtype=np.str_)
 
 
-def _lines(file: Iterable[str], shown: Path) -> Lines:
+def _lines(file: Iterable[str], plain: Path, shown: Path) -> Lines:
     """Yield number and text of each line that is neither blank nor a comment."""
-    number = 0
     try:
         for number, line in enumerate(file, start=1):
             if (text := line.strip()) and not text.startswith("#"):
                 yield number, text
     except UnicodeDecodeError as error:
-        raise UserError(f"{shown} after line {number} is no UTF-8 text") from error
+        raise no_text(plain, shown, error) from error
 
 
 def _header(lines: Lines, shown: Path) -> dict[str, list[str]]:

@@ -1,0 +1,84 @@
+"""The settings of a dataset, and which datasets there are to choose from."""
+
+import re
+import sys
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from dsn_lab.data import sources
+from dsn_lab.data.folder import data_folder
+from dsn_lab.data.wanted import OWN, Wanted, name_of
+
+
+def _known(archive: str) -> str:
+    if archive not in sources.known():
+        known = ", ".join(sorted(sources.known()))
+        raise PydanticCustomError("archive", "must be one of {known}", {"known": known})
+    return archive
+
+
+class DatasetConfig(BaseModel):
+    """Which dataset and how its values are scaled; all but the first three for own data only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    archive: Annotated[str, AfterValidator(_known)]
+    scaling: Literal["none", "train", "series"]
+    path: str | None = None
+    test_path: str | None = None
+    test_size: Annotated[float, Field(gt=0, lt=1)] | None = None
+    split_seed: Annotated[int, Field(ge=0)] | None = None
+    label: StrictInt | StrictStr | None = None
+
+    @model_validator(mode="after")
+    def _go_together(self) -> "DatasetConfig":
+        _ = self.wanted
+        return self
+
+    @property
+    def wanted(self) -> Wanted:
+        """The same for the loader."""
+        return Wanted(**self.model_dump(exclude={"scaling"}))
+
+
+OWN_KEYS = [key for key in DatasetConfig.model_fields if key not in ("name", "archive", "scaling")]
+
+
+def register() -> None:
+    """Make every dataset a choice of the group ``dataset``, those of the data folder, too."""
+    named = [(name, archive) for archive, names in sources.known().items() for name in names]
+    store = ConfigStore.instance()
+    for name, archive in [*named, *added_by_folder(sys.argv[1:]).items()]:
+        scaling = f"${{archive_defaults.{archive}.scaling}}"
+        node = {"name": name, "archive": archive, "scaling": scaling} | dict.fromkeys(OWN_KEYS)
+        store.store(group="dataset", name=name, node=node, provider="dsn_lab")
+
+
+def added_by_folder(overrides: Iterable[str]) -> dict[str, str]:
+    """Name -> archive of what the data folder of a command line adds to the archives.
+
+    Hydra composes the command line only when it knows all choices, so it is read here.
+    """
+    given = [re.fullmatch(r"\+{0,2}data_dir=(.+)", override) for override in overrides]
+    chosen = [match[1].strip("'\"") for match in given if match]
+    root = data_folder(chosen[-1] if chosen else None)
+    return {name: archive for name, archive in sources.in_folder(root).items() if name != OWN}
+
+
+# On import, because workers of a sweep import this and call nothing.
+OmegaConf.register_new_resolver(
+    "dataset_name", lambda path: name_of(str(path)) if path else OWN, replace=True
+)
