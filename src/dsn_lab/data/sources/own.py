@@ -38,8 +38,8 @@ def read(found: Found, wanted: Wanted) -> tuple[Split, Split]:
     Raises:
         UserError: naming the file, and line or array.
     """
-    one_file = found.train == found.test
-    alone = one_file and wanted.test_size is None
+    given = wanted.test_size is not None or wanted.test_path is not None
+    alone = found.train == found.test and not given
     train = formats.read(found.train, None, "train", label=wanted.label, alone=alone)
     if wanted.test_size is not None:
         return stratified(train, wanted.test_size, wanted.split_seed or 0)
