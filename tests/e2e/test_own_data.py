@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dsn_lab.run.dataset import added_by_folder
 from tests.conftest import SMALL, Run, record
 
 SHORT = ("trainer.max_epochs=1", "threads=1", *SMALL)
@@ -58,6 +59,7 @@ def test_folders_of_the_data_folder_are_swept(
     assert found == {"MyData", "ItalyPowerDemand"}
 
 
+@pytest.mark.filterwarnings("error:.*ConfigStore schema")
 def test_a_folder_of_configurations_may_name_a_dataset(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,6 +72,14 @@ def test_a_folder_of_configurations_may_name_a_dataset(
         command = ("--config-dir", str(tmp_path / "conf"), f"dataset={name}")
         assert run(*command, f"output_dir={name}", *SHORT) == 0
         assert record(tmp_path / name)["scaling"] == "none"
+
+
+def test_the_last_data_dir_of_a_command_line_counts(tmp_path: Path) -> None:
+    put(tmp_path / "one", "One")
+    put(tmp_path / "two", "own")
+    overrides = [f"++data_dir='{tmp_path / 'two'}'", "seed=1", f'data_dir="{tmp_path / "one"}"']
+    assert added_by_folder(overrides) == {"One": "UCR"}
+    assert added_by_folder(overrides[:2]) == {}
 
 
 MISTAKES = [
