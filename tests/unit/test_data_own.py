@@ -143,7 +143,8 @@ def test_labels_of_arrays_are_numbers_or_text(tmp_path: Path) -> None:
 HEADERS = [
     ("t0,t1,Label\n1,2,a\n3,4,b\n", None),
     ("class,0,1\na,1,2\nb,3,4\n", None),
-    ("y,1,2\na,1,2\nb,3,4\n", None),
+    ("Label,0.5,0.25\na,1,2\nb,3,4\n", None),
+    ("y,0,0.1,0.2\na,1,2,\nb,3,4,\n", None),
     ("target,class,t0,t1\nu,a,1,2\nv,b,3,4\n", None),
     ("y,1.5,2\nn,3,4\n", None),
     ("kind,0,1\na,1,2\nb,3,4\n", "kind"),

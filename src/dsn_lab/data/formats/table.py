@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ def read(
 ) -> tuple[NDArray[np.float64], Labels]:
     """Read all rows; the labels are kept as they are written.
 
-    The first line is a header if no cell of it is a number and two or more are text, or if it
-    has a column called as a label usually is beside ``0, 1, 2, ...`` or ``1, 2, 3, ...``, or the
-    name ``label``. Empty cells, ``NaN`` and the like are missing values.
+    The first line is a header if no cell of it is a number and two or more are text; if one is
+    the name ``label``, or is label or class; or if one is target or y and the numbers beside it,
+    three or more, rise as times do. Empty cells, ``NaN`` and the like are missing values.
 
     Args:
         plain: the file, not compressed.
@@ -107,9 +108,13 @@ def _is_header(row: list[str], label: int | str | None) -> bool:
         return True
     if not any(map(is_number, names)):
         return sum(not is_missing(name) for name in names) > 1
-    steps = [name for name in names if name.lower() not in LABEL_NAMES]
-    counted = [[str(step + first) for step in range(len(steps))] for first in (0, 1)]
-    return len(steps) == len(names) - 1 and steps in counted
+    lower = {name.lower() for name in names}
+    if lower & {"label", "class"}:
+        return True
+    # Those two may be classes themselves: yes and no, target and other.
+    times = [float(name) for name in names if is_number(name)]
+    rising = len(times) > 2 and all(a < b for a, b in pairwise(times))
+    return bool(lower & {"target", "y"}) and rising
 
 
 def _column(
