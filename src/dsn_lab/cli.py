@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from dsn_lab.data.names import archive_of
 from dsn_lab.errors import PostponedError, UserError
 from dsn_lab.records import identity, results
-from dsn_lab.run import config
+from dsn_lab.run import config, dataset
 from dsn_lab.run.experiment import run
 from dsn_lab.sweep import plan
 
@@ -36,7 +36,7 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # A full disk must not print a traceback for each line that cannot be logged.
     logging.raiseExceptions = False
-    config.register()
+    dataset.register()
     _register_plugins()
     try:
         _run()
@@ -126,7 +126,7 @@ def _explain_composition(error: ConfigCompositionException) -> str:
         group, name = choice.groups()
         if group == "dataset":
             try:
-                archive_of(name)
+                archive_of(name, dataset.added_by_folder(sys.argv[1:]))
             except UserError as unknown:
                 return str(unknown)
         options = re.findall(r"^\t(\w+)$", text, re.MULTILINE)

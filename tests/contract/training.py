@@ -16,7 +16,7 @@ from dsn_lab import registry
 from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData
 from dsn_lab.records.settings import Config
-from dsn_lab.run import config, optimization, preparation
+from dsn_lab.run import dataset, optimization, preparation
 from dsn_lab.run.keeping import BestWeights, History
 from dsn_lab.run.task import Classification
 
@@ -41,7 +41,7 @@ def _text(value: Any) -> str:
 
 def composed(*overrides: str) -> DictConfig:
     """The configuration of a command line."""
-    config.register()
+    dataset.register()
     with initialize_config_module("dsn_lab.conf", version_base="1.3"):
         return compose("config", overrides=list(overrides))
 

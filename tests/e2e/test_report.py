@@ -30,6 +30,19 @@ def headings(page: Path) -> list[str]:
     return re.findall(r"<h2>(.+?)</h2>", page.read_text())
 
 
+def test_test_series_of_the_training_set_are_marked(tmp_path: Path) -> None:
+    made = [record("EEG2", n_test_in_train=24), record("HAR", n_test_in_train=0), record("BME")]
+    for one in made:
+        write(tmp_path / "results", one, "dsn")
+    main([str(tmp_path / "results"), f"out={tmp_path / 'out'}"])
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "in the training set, too: EEG2 24." in page
+    assert [name for name in ("EEG2", "HAR", "BME") if f"{name} †" in page] == ["EEG2"]
+    sweep(tmp_path / "old", SETS, [0])
+    main([str(tmp_path / "old"), f"out={tmp_path / 'old_out'}"])
+    assert "in the training set, too" not in (tmp_path / "old_out" / "report.html").read_text()
+
+
 def test_every_part_whose_data_is_there_is_on_the_page_and_in_files(tmp_path: Path) -> None:
     sweep(tmp_path / "results", SETS, range(3))
     reference = tmp_path / "reference" / "oscnn"

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from dsn_lab.data.load import load_dataset
-from dsn_lab.data.sources import archives as archive
-from dsn_lab.data.sources import uci
+from dsn_lab.data.sources import archives, uci
+from dsn_lab.data.wanted import Wanted
 from dsn_lab.errors import UserError
 
 
@@ -70,6 +71,12 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
+def fetch(root: Path, url: str) -> tuple[Path, ...]:
+    with patch.dict(uci.URLS, DailySport=url):
+        found = uci.fetch(Wanted("DailySport", "UCI"), root)
+    return found.train + found.test
+
+
 def visible(root: Path) -> list[str]:
     """Every file of the data folder but the locks."""
     found = (path for path in root.rglob("*") if path.suffix != ".lock")
@@ -82,7 +89,7 @@ def listed(root: Path) -> list[str]:
 
 def test_a_download_is_installed_and_recorded(server: Server, tmp_path: Path) -> None:
     server.body = sport_archive()
-    found = uci.fetch("DailySport", tmp_path, server.url)
+    found = fetch(tmp_path, server.url)
     assert listed(tmp_path) == [f"UCI/DailySport/{name}" for name in uci.ARRAYS]
     assert visible(tmp_path) == sorted([*listed(tmp_path), "SHA256SUMS"])
     assert [path.relative_to(tmp_path).as_posix() for path in found] == listed(tmp_path)
@@ -95,7 +102,7 @@ def test_an_archive_altered_on_its_way_leaves_nothing(server: Server, tmp_path: 
     body[2000:2064] = bytes(64)
     server.body = bytes(body)
     with pytest.raises(UserError, match="damaged or not as expected") as caught:
-        uci.fetch("DailySport", tmp_path, server.url)
+        fetch(tmp_path, server.url)
     assert server.url in str(caught.value)
     assert visible(tmp_path) == []
 
@@ -110,27 +117,31 @@ def test_load_dataset_downloads_what_is_missing_once(
     assert server.requests == 1
 
 
-def test_two_downloads_at_once_fetch_once(server: Server, tmp_path: Path) -> None:
+def test_two_downloads_at_once_fetch_once(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.body = sport_archive()
+    monkeypatch.setitem(uci.URLS, "DailySport", server.url)
+    wanted = Wanted("DailySport", "UCI")
     with ThreadPoolExecutor(4) as pool:
-        tasks = [pool.submit(uci.fetch, "DailySport", tmp_path, server.url) for _ in range(4)]
-    assert all(len(task.result()) == 4 for task in tasks)
+        tasks = [pool.submit(uci.fetch, wanted, tmp_path) for _ in range(4)]
+    assert all(len(task.result().test) == 2 for task in tasks)
     assert server.requests == 1
     assert len(listed(tmp_path)) == 4
 
 
 def test_a_changed_download_is_refused(server: Server, tmp_path: Path) -> None:
     server.body = sport_archive()
-    found = uci.fetch("DailySport", tmp_path, server.url)
+    found = fetch(tmp_path, server.url)
     sums = (tmp_path / "SHA256SUMS").read_bytes()
     found[0].unlink()
-    uci.fetch("DailySport", tmp_path, server.url)
+    fetch(tmp_path, server.url)
     assert (tmp_path / "SHA256SUMS").read_bytes() == sums
     found[0].unlink()
     left = visible(tmp_path)
     server.body = sport_archive(offset=1.0)
     with pytest.raises(UserError, match=r"X_train.npy differs from the one recorded at first"):
-        uci.fetch("DailySport", tmp_path, server.url)
+        fetch(tmp_path, server.url)
     assert visible(tmp_path) == left
     assert (tmp_path / "SHA256SUMS").read_bytes() == sums
 
@@ -138,7 +149,7 @@ def test_a_changed_download_is_refused(server: Server, tmp_path: Path) -> None:
 def test_a_recorded_list_keeps_its_other_lines(server: Server, tmp_path: Path) -> None:
     (tmp_path / "SHA256SUMS").write_text(f"{'a' * 64}  UCR/Other/Other_TRAIN.tsv\n")
     server.body = sport_archive()
-    uci.fetch("DailySport", tmp_path, server.url)
+    fetch(tmp_path, server.url)
     assert listed(tmp_path)[0] == "UCR/Other/Other_TRAIN.tsv"
     assert len(listed(tmp_path)) == 5
 
@@ -146,16 +157,16 @@ def test_a_recorded_list_keeps_its_other_lines(server: Server, tmp_path: Path) -
 def test_a_dropped_connection_leaves_nothing(server: Server, tmp_path: Path) -> None:
     server.body, server.announced = sport_archive()[:2000], 99_999
     with pytest.raises(UserError, match="ended after 2000 of 99999 bytes: try again"):
-        uci.fetch("DailySport", tmp_path, server.url)
+        fetch(tmp_path, server.url)
     assert visible(tmp_path) == []
 
 
 def test_http_errors_and_no_network_are_told(server: Server, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="answered HTTP 404"):
-        uci.fetch("DailySport", tmp_path, server.url)
+        fetch(tmp_path, server.url)
     server.server_close()
     with pytest.raises(UserError, match="check the network and try again"):
-        uci.fetch("DailySport", tmp_path, server.url)
+        fetch(tmp_path, server.url)
     assert visible(tmp_path) == []
 
 
@@ -164,7 +175,7 @@ def test_what_a_killed_download_left_is_swept(server: Server, tmp_path: Path) ->
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
     server.body = sport_archive()
-    uci.fetch("DailySport", tmp_path, server.url)
+    fetch(tmp_path, server.url)
     assert not left.parent.exists()
 
 
@@ -184,7 +195,7 @@ def test_a_full_disk_leaves_nothing(
     server.body = sport_archive()
     monkeypatch.setattr(np, "save", full)
     with pytest.raises(UserError, match="No space left on device; free some space"):
-        uci.fetch("DailySport", tmp_path, server.url)
+        fetch(tmp_path, server.url)
     assert visible(tmp_path) == []
 
 
@@ -220,7 +231,7 @@ def test_a_failed_aeon_download_leaves_nothing(
 
     monkeypatch.setattr("aeon.datasets.load_classification", download)
     with pytest.raises(UserError) as caught:
-        archive.fetch("Yoga", "UCR", tmp_path)
+        archives.fetch(Wanted("Yoga", "UCR"), tmp_path)
     assert "\n" not in str(caught.value)
     assert "Yoga" in str(caught.value)
     assert visible(tmp_path) == []

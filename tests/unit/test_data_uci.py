@@ -6,12 +6,14 @@ import io
 import tarfile
 import zipfile
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from dsn_lab.data.load import load_dataset
 from dsn_lab.data.sources import uci
+from dsn_lab.data.wanted import Wanted
 from dsn_lab.errors import UserError
 
 SIGNALS = [f"{s}_{a}" for s in ("body_acc", "body_gyro", "total_acc") for a in "xyz"]
@@ -96,7 +98,8 @@ def fetch(name: str, body: bytes, tmp_path: Path) -> None:
     """Have the archive downloaded from a file into ``tmp_path``."""
     served = tmp_path / "archive.zip"
     served.write_bytes(body)
-    uci.fetch(name, tmp_path, served.as_uri())
+    with patch.dict(uci.URLS, {name: served.as_uri()}):
+        uci.fetch(Wanted(name, "UCI"), tmp_path)
 
 
 def test_har_keeps_official_order_and_channels(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from dsn_lab.records.results import Record
 from dsn_lab.storage import packaged_yaml
 
 CHOICES = ("model", "dst", "dsp", "sparsity")
-NOT_OF_A_METHOD = {
-    f"{identity.PREFIX}{key}" for key in ("dataset.name", "dataset.archive", "fold", "seed")
+NOT_OF_A_METHOD = {f"{identity.PREFIX}{key}" for key in ("fold", "seed")} | {
+    f"{identity.PREFIX}dataset.{key}"
+    for key in ("name", "archive", "test_size", "split_seed", "label")
 }
 SAID_BY_SPARSITY = {"config.sparsity", "config.model.sparsity"}
 BY_ARCHIVE = {"config.model.width", "config.model.padding", "config.dataset.scaling"}

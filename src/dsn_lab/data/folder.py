@@ -13,8 +13,10 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path, PurePosixPath
 
+from dsn_lab.data.wanted import PACKED
 from dsn_lab.errors import UserError
 
 SUMS = "SHA256SUMS"
@@ -54,7 +56,7 @@ def verified(path: Path, root: Path | None) -> Iterator[tuple[Path, str]]:
     """
     if root is not None:
         _check_sum(path, root)
-    if path.suffix not in (".gz", ".xz"):
+    if path.suffix not in PACKED:
         yield path, digest(path)
         return
     try:
@@ -84,6 +86,28 @@ def digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
+
+
+def content_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's uncompressed content, as :func:`verified` does.
+
+    A file that has not changed is read once a process.
+    """
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {reason(error)}") from error
+    return _content_digest(path.absolute(), state.st_mtime_ns, state.st_size)
+
+
+@cache
+def _content_digest(path: Path, mtime: int, size: int) -> str:
+    if path.suffix not in PACKED:
+        return digest(path)
+    sha256 = hashlib.sha256()
+    for block in _blocks(path):
+        sha256.update(block)
+    return sha256.hexdigest()
 
 
 def read_sums(root: Path) -> dict[str, str]:
@@ -122,7 +146,7 @@ def reason(error: BaseException) -> str:
 
 def _plain_or_packed(path: Path) -> Path | None:
     """Return the first that exists of the file itself, its .gz and its .xz."""
-    packed = (path.with_name(path.name + end) for end in ("", ".gz", ".xz"))
+    packed = (path.with_name(path.name + end) for end in ("", *PACKED))
     return next((candidate for candidate in packed if candidate.is_file()), None)
 
 
@@ -132,7 +156,7 @@ def _check_sum(path: Path, root: Path) -> None:
     if listed is not None and (found := digest(path)) != listed:
         raise UserError(
             f"{path} does not match {SUMS}: expected {listed[:12]}..., found {found[:12]}...; "
-            "delete the file to download it again"
+            "restore the file, or correct its line there"
         )
 
 
@@ -143,8 +167,6 @@ def _blocks(path: Path) -> Iterator[bytes]:
             while block := file.read(_BLOCK):
                 yield block
     except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(
-            f"{path} is damaged ({reason(error)}); delete it to download it again"
-        ) from error
+        raise UserError(f"{path} is damaged ({reason(error)})") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error

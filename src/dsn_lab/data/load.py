@@ -1,5 +1,6 @@
 """One entry: a dataset's name in, clean arrays out."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsn_lab.data import folder as files
-from dsn_lab.data import transforms
+from dsn_lab.data import sources, transforms
 from dsn_lab.data.names import archive_of
-from dsn_lab.data.sources import archives, uci
-from dsn_lab.data.split import Split, encode, resample
+from dsn_lab.data.sources import Found
+from dsn_lab.data.split import Split, count_shared, encode, resample
 from dsn_lab.data.transforms import Facts
+from dsn_lab.data.wanted import Wanted
 from dsn_lab.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Dataset:
 
     Attributes:
         name: the dataset's name.
-        archive: ``"UCR"``, ``"UEA"`` or ``"UCI"``.
+        archive: ``"UCR"``, ``"UEA"``, ``"UCI"`` or ``"own"``.
         x_train: float32 ``(batch, channel, time)``, C-contiguous, finite.
         y_train: int64 ``(batch,)``, indices into ``classes``.
         x_test: as ``x_train``, same channel and time.
@@ -41,15 +45,19 @@ class Dataset:
 
 
 def load_dataset(
-    name: str, *, data_dir: str | Path | None = None, fold: int = 0, scaling: str = "none"
+    wanted: Wanted | str,
+    *,
+    data_dir: str | Path | None = None,
+    fold: int = 0,
+    scaling: str = "none",
 ) -> Dataset:
-    """Load a dataset: from the data folder, aeon's bundled sets, or by download into the folder.
+    """Load a dataset: the user's own, or from the data folder, aeon's bundled sets, by download.
 
     Args:
-        name: a UCR, UEA or UCI name, see :mod:`dsn_lab.data.names`.
+        wanted: which dataset; as text the name of one of UCR, UEA, UCI or the data folder.
         data_dir: the data folder; default ``$DSN_LAB_DATA``, else a per-user cache.
-        fold: 0 is the archive's own split; ``fold > 0`` the stratified resample with that seed
-            (UCR and UEA only).
+        fold: 0 is the dataset's own split; ``fold > 0`` the stratified resample with that seed
+            (not of UCI).
         scaling: ``"none"``, ``"train"`` to standardise by the overall mean and standard deviation
             of the training values, or ``"series"`` by those of each channel of each series.
 
@@ -57,43 +65,67 @@ def load_dataset(
         UserError: the name, fold or scaling is unknown, or the data cannot be found, fetched,
             verified or used.
     """
-    archive = archive_of(name)
-    if fold < 0 or (fold > 0 and archive == "UCI"):
-        expected = "fold 0, its split is fixed" if archive == "UCI" else "0, 1, 2, ..."
-        raise UserError(f"fold {fold} does not exist for {name}: expected {expected}")
+    root = files.data_folder(data_dir)
+    if isinstance(wanted, str):
+        wanted = Wanted(wanted, archive_of(wanted, sources.in_folder(root)))
+    source = sources.of(wanted.archive)
+    if fold < 0 or (fold > 0 and not source.RESAMPLED):
+        expected = "0, 1, 2, ..." if source.RESAMPLED else "fold 0, its split is fixed"
+        raise UserError(f"fold {fold} does not exist for {wanted.name}: expected {expected}")
     if scaling not in transforms.SCALINGS:
         raise UserError(
             f"scaling {scaling!r} is unknown: expected {' or '.join(transforms.SCALINGS)}"
         )
-    train, test, source = _read(name, archive, files.data_folder(data_dir))
+    found = source.find(wanted, root) or source.fetch(wanted, root)
+    if found.source == "aeon":
+        log.info("%s is read from aeon; the data folder %s does not have it", wanted.name, root)
+    train, test = source.read(found, wanted)
+    try:
+        return _prepared(wanted, found, *resample(train, test, fold), fold, scaling)
+    except UserError as error:
+        both = " and ".join(dict.fromkeys(map(str, (found.train[0], found.test[0]))))
+        raise UserError(f"{both}: {error}") from error
+
+
+def digests(wanted: Wanted, data_dir: str | Path | None = None) -> tuple[str, str] | None:
+    """Return ``sha256_train`` and ``sha256_test`` of the files that would be read now.
+
+    Downloads nothing, imports neither aeon nor torch, and reads a file again only if its
+    modification time or size has changed.
+
+    Args:
+        wanted: which dataset.
+        data_dir: as for :func:`load_dataset`.
+
+    Returns:
+        What the record of a run will hold; None if the files are not all on this machine, or
+        not in a state to be read.
+    """
+    try:
+        found = sources.of(wanted.archive).find(wanted, files.data_folder(data_dir))
+        if found is None:
+            return None
+        train, test = (
+            " ".join(map(files.content_digest, paths)) for paths in (found.train, found.test)
+        )
+    except UserError:
+        return None
+    return train, test
+
+
+def _prepared(
+    wanted: Wanted, found: Found, train: Split, test: Split, fold: int, scaling: str
+) -> Dataset:
+    """Encode and clean both splits, and count what they share."""
+    y_train, y_test, classes = encode(train.y, test.y)
+    x_train, x_test, facts = transforms.clean(train.x, test.x, scaling)
     origin: Facts = {
-        "source": source,
+        "source": found.source,
+        **found.facts,
         "sha256_train": train.sha256,
         "sha256_test": test.sha256,
         "fold": fold,
+        "n_test_in_train": count_shared(train, test),
     }
-    train, test = resample(train, test, fold)
-    y_train, y_test, classes = encode(train.y, test.y)
-    x_train, x_test, facts = transforms.clean(train.x, test.x, scaling)
-    return Dataset(name, archive, x_train, y_train, x_test, y_test, classes, origin | facts)
-
-
-def _read(name: str, archive: str, root: Path) -> tuple[Split, Split, str]:
-    """Return both raw splits and where they were found, downloading them if need be."""
-    if archive == "UCI":
-        x_train, y_train, x_test, y_test = uci.find(root, name) or uci.fetch(name, root)
-        return (
-            uci.read(x_train, y_train, root, "train"),
-            uci.read(x_test, y_test, root, "test"),
-            "data folder",
-        )
-    verify: Path | None = root
-    pair = archives.find(root / archive / name, name)
-    if pair is None and (pair := archives.find(archives.bundled_folder(name), name)):
-        verify = None
-    train, test = pair or archives.fetch(name, archive, root)
-    return (
-        archives.read(train, verify, "train"),
-        archives.read(test, verify, "test"),
-        "data folder" if verify else "aeon",
-    )
+    arrays = (x_train, y_train, x_test, y_test)
+    return Dataset(wanted.name, wanted.archive, *arrays, classes, origin | facts)

@@ -1,6 +1,7 @@
 """Names of the datasets: UCR (128 univariate), UEA (30 multivariate) and three UCI problems."""
 
 import difflib
+from collections.abc import Mapping
 
 from dsn_lab.errors import UserError
 
@@ -50,16 +51,23 @@ _ARCHIVE_OF = {
 }
 
 
-def archive_of(name: str) -> str:
+def archive_of(name: str, added: Mapping[str, str] | None = None) -> str:
     """Return the archive (``"UCR"``, ``"UEA"`` or ``"UCI"``) that holds a dataset.
 
+    Args:
+        name: the dataset's name, case-sensitive.
+        added: the archive of each dataset that only the data folder knows.
+
     Raises:
-        UserError: no dataset has this name (names are case-sensitive); the message offers the
-            nearest known ones.
+        UserError: no dataset has this name; the message offers the nearest known ones.
     """
-    if name in _ARCHIVE_OF:
-        return _ARCHIVE_OF[name]
-    known = {known_name.lower(): known_name for known_name in _ARCHIVE_OF}
+    every = {**(added or {}), **_ARCHIVE_OF}
+    if name in every:
+        return every[name]
+    known = {known_name.lower(): known_name for known_name in every}
     near = [known[key] for key in difflib.get_close_matches(str(name).lower(), known, n=3)]
-    hint = f"did you mean {' or '.join(near)}?" if near else "the UCR, UEA and UCI names are known"
-    raise UserError(f"dataset {name!r} is not one of the {len(_ARCHIVE_OF)} known: {hint}")
+    hint = f"did you mean {' or '.join(near)}?" if near else "the UCR, UEA and UCI names are known."
+    raise UserError(
+        f"dataset {name!r} is not one of the {len(every)} known: {hint} Your own data: "
+        "dataset=own dataset.path=PATH"
+    )

@@ -1,6 +1,8 @@
 """A labelled half of a dataset, before cleaning: resampling and label encoding."""
 
+import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,6 +62,47 @@ def resample(train: Split, test: Split, fold: int) -> tuple[Split, Split]:
     )
 
 
+def stratified(whole: Split, test_size: float, seed: int) -> tuple[Split, Split]:
+    """Split every class by chance, in the order of the file.
+
+    Args:
+        whole: all series.
+        test_size: the share of each class that becomes the test set, in (0, 1); of a class of
+            two series or more at least one goes to each side, a single series stays in train.
+        seed: which split.
+
+    Raises:
+        UserError: no class has two series.
+    """
+    chance = np.random.default_rng(seed)
+    chosen = np.zeros(len(whole.y), dtype=bool)
+    for label in sorted(set(whole.y.tolist())):
+        rows = np.flatnonzero(whole.y == label)
+        size = min(max(1, round(test_size * len(rows))), len(rows) - 1)
+        chosen[chance.permutation(rows)[:size]] = True
+    if not chosen.any():
+        raise UserError(f"dataset.test_size={test_size}: no class has two series to split")
+    train, test = (replace(whole, x=whole.x[s], y=whole.y[s]) for s in (~chosen, chosen))
+    return train, test
+
+
+def count_shared(train: Split, test: Split) -> int:
+    """Return how many test series are in the training set, too, value for value.
+
+    NaN at the end, which stands for no values, plays no part.
+    """
+    seen = set(_fingerprints(train.x))
+    return sum(print_ in seen for print_ in _fingerprints(test.x))
+
+
+def _fingerprints(x: NDArray[np.floating[Any]]) -> Iterator[bytes]:
+    for one, length in zip(x, transforms.observed_lengths(x), strict=True):
+        # Adding zero turns minus zero into zero; NaN has many forms, of which this leaves one.
+        values = one[:, :length].astype(np.float64) + 0.0
+        values[np.isnan(values)] = np.nan
+        yield hashlib.blake2b(values.tobytes(), digest_size=16).digest()
+
+
 def encode(
     train: Labels, test: Labels
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
@@ -88,13 +131,13 @@ def encode(
 
 
 def sorted_labels(labels: set[str]) -> list[str]:
-    """Sort labels by value when all are finite numbers, by text otherwise."""
+    """Sort labels by value when all are finite numbers, by text in any case otherwise."""
     try:
         numbers = {label: float(label) for label in labels}
     except ValueError:
-        return sorted(labels)
-    if not all(math.isfinite(number) for number in numbers.values()):
-        return sorted(labels)
+        numbers = {}
+    if not numbers or not all(map(math.isfinite, numbers.values())):
+        return sorted(labels, key=lambda label: (label.lower(), label))
     return sorted(labels, key=lambda label: (numbers[label], label))
 
 

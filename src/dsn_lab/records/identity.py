@@ -43,6 +43,9 @@ SOURCES = {"archive_defaults", "sparse_layers", "penalty_weights", "sparsity"}
 # The value that each later setting came with, which kept what was there before. Lines are added,
 # and never changed: a default that changes makes new cells because its value is not this one.
 FIRST: Mapping[str, Any] = {
+    "dataset.label": None,
+    "dataset.split_seed": None,
+    "dataset.test_size": None,
     "dsp.loss": "instance_l21",
     "dsp.shape_from": None,
 }

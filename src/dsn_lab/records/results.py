@@ -8,9 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from dsn_lab.data import load
 from dsn_lab.errors import UserError
 from dsn_lab.records import identity
-from dsn_lab.records.cell import RESULT, Files, Folder
+from dsn_lab.records.cell import RESULT, Cell, Files, Folder
 from dsn_lab.storage import written_whole
 
 # What a record says of its data.
@@ -77,6 +78,17 @@ def require_same(stored: Mapping[str, Any], settings: Mapping[str, Any], folder:
             f"{folder} holds a run with other settings ({'; '.join(differing[:3])}): choose "
             "another output_dir, or force=true to replace it"
         )
+
+
+def require_data(stored: Record, cell: Cell) -> None:
+    """Refuse the record of a run on other data than the cell would use now.
+
+    Raises:
+        UserError: naming both digests.
+    """
+    if any(key in stored for key in DATA):
+        here = load.digests(cell.config.dataset.wanted, cell.config.data_dir) or ()
+        require_same_data(stored, dict(zip(DATA, here, strict=False)), cell.folder)
 
 
 def require_same_data(stored: Mapping[str, Any], now: Mapping[str, str], folder: Path) -> None:

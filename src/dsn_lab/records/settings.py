@@ -3,8 +3,21 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
+
+from dsn_lab.data import sources
+from dsn_lab.data.wanted import Wanted
 
 Settings = dict[str, Any]
 
@@ -13,12 +26,34 @@ class _Checked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _known(archive: str) -> str:
+    if archive not in sources.known():
+        known = ", ".join(sorted(sources.known()))
+        raise PydanticCustomError("archive", "must be one of {known}", {"known": known})
+    return archive
+
+
 class DatasetConfig(_Checked):
-    """Which dataset and how its values are scaled."""
+    """Which dataset and how its values are scaled; all but the first three for own data only."""
 
     name: str
-    archive: Literal["UCR", "UEA", "UCI"]
+    archive: Annotated[str, AfterValidator(_known)]
     scaling: Literal["none", "train", "series"]
+    path: str | None = None
+    test_path: str | None = None
+    test_size: Annotated[float, Field(gt=0, lt=1)] | None = None
+    split_seed: Annotated[int, Field(ge=0)] | None = None
+    label: StrictInt | StrictStr | None = None
+
+    @model_validator(mode="after")
+    def _go_together(self) -> "DatasetConfig":
+        _ = self.wanted
+        return self
+
+    @property
+    def wanted(self) -> Wanted:
+        """The same for the loader."""
+        return Wanted(**self.model_dump(exclude={"scaling"}))
 
 
 class OptimizerConfig(TypedDict):

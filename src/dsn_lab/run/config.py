@@ -4,13 +4,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from dsn_lab.data import names
 from dsn_lab.errors import UserError, described
 from dsn_lab.records import identity
 from dsn_lab.records.cell import Cell
@@ -88,16 +86,6 @@ def _cell(which: str = "", *, _root_: DictConfig) -> str:
         choices["dsp"] = "default"
         settings["dsp"] = settings["dsp"] | {"name": "structured_pruning", "shape_from": None}
     return identity.folder(settings, choices)
-
-
-def register() -> None:
-    """Make every dataset a choice of the group ``dataset``."""
-    store = ConfigStore.instance()
-    for archive, members in (("UCR", names.UCR), ("UEA", names.UEA), ("UCI", names.UCI)):
-        for name in members:
-            scaling = f"${{archive_defaults.{archive}.scaling}}"
-            node = {"name": name, "archive": archive, "scaling": scaling}
-            store.store(group="dataset", name=name, node=node, provider="dsn_lab")
 
 
 def mentioned(overrides: Iterable[Any]) -> set[str]:

@@ -9,7 +9,6 @@ from dsn_lab.records import identity, results
 from dsn_lab.records.cell import Cell
 from dsn_lab.records.provenance import provenance
 from dsn_lab.registry import import_modules
-from dsn_lab.run import data
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ def run(cell: Cell) -> results.Record:
             record = results.read(cell)
             if record is not None:
                 results.require_same(identity.recorded(record), cell.settings, cell.folder)
-                data.require_same(record, cell)
+                results.require_data(record, cell)
                 log.info("%s is finished; force=true runs it anew", cell.folder)
             else:
                 # Torch and Lightning take seconds to import; a finished cell needs neither.

@@ -45,7 +45,7 @@ def prepare(config: Config) -> Prepared:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     dataset = load_dataset(
-        config.dataset.name,
+        config.dataset.wanted,
         data_dir=config.data_dir,
         fold=config.fold,
         scaling=config.dataset.scaling,

@@ -11,7 +11,6 @@ from rich.console import Console
 from dsn_lab.errors import UserError
 from dsn_lab.records import results
 from dsn_lab.records.cell import Cell, Files
-from dsn_lab.run import data
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +28,7 @@ class Planned(Cell):
         try:
             record = results.read(self)
             if record is not None:
-                data.require_same(record, self)
+                results.require_data(record, self)
         except UserError:
             return False
         return record is not None

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Sweep
 from omegaconf import OmegaConf
 
-from dsn_lab.run import config
+from dsn_lab.run import dataset
 
 
 def agents_config(sweep: str) -> dict[str, object]:
@@ -17,7 +17,7 @@ def agents_config(sweep: str) -> dict[str, object]:
     Args:
         sweep: name of a file in ``sweeps/``.
     """
-    config.register()
+    dataset.register()
     with hydra.initialize_config_module("dsn_lab.conf", version_base="1.3"):
         cfg = hydra.compose("config", overrides=[f"+sweep={sweep}"], return_hydra_config=True)
     parser = OverridesParser.create()

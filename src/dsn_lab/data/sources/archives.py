@@ -1,4 +1,4 @@
-"""UCR and UEA datasets: files of the data folder or bundled with aeon, read by aeon's readers."""
+"""UCR and UEA datasets: files of the data folder, bundled with aeon, or downloaded through it."""
 
 import contextlib
 import importlib.util
@@ -6,24 +6,74 @@ import io
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dsn_lab.data import download, transforms
+from dsn_lab.data import download, formats, names
 from dsn_lab.data import folder as files
-from dsn_lab.data.split import Split, label_names
+from dsn_lab.data.sources import Found
+from dsn_lab.data.split import Split
+from dsn_lab.data.wanted import Wanted
 from dsn_lab.errors import UserError
 
+ARCHIVES = {"UCR": names.UCR, "UEA": names.UEA}
+RESAMPLED = True
 
-def find(folder: Path, name: str) -> tuple[Path, ...] | None:
-    """Return the train and test file of a dataset in its folder, both .tsv or both .ts."""
-    for kind in ("tsv", "ts"):
-        found = files.locate(folder, (f"{name}_TRAIN.{kind}", f"{name}_TEST.{kind}"))
-        if found:
-            return found
-    return None
+
+def find(wanted: Wanted, root: Path) -> Found | None:
+    """Return the train and test file, of the data folder or, if it has none of it, of aeon."""
+    folder = root / wanted.archive / wanted.name
+    if pair := _pair(folder, wanted.name):
+        return Found(pair[:1], pair[1:], "data folder", root)
+    if _others(folder, wanted.name):
+        return None
+    pair = _pair(bundled_folder(wanted.name), wanted.name)
+    return Found(pair[:1], pair[1:], "aeon") if pair else None
+
+
+def fetch(wanted: Wanted, root: Path) -> Found:
+    """Download a dataset from Zenodo through aeon and install its two ``.ts`` files.
+
+    Raises:
+        UserError: see :func:`dsn_lab.data.download.obtain`; aeon cannot fetch or read it; no
+            archive has it; or its folder holds files that are not read.
+    """
+    name, archive = wanted.name, wanted.archive
+    folder = root / archive / name
+    missing = f"{name}_TRAIN and {name}_TEST of .tsv or .ts, plain, .gz or .xz"
+    if name not in ARCHIVES[archive]:
+        raise UserError(f"{archive} has no dataset {name}, and {folder} does not hold {missing}")
+
+    def prepare(staging: Path) -> Sequence[Path]:
+        if others := _others(folder, name):
+            raise UserError(f"{folder} holds {', '.join(others)}, but not {missing}")
+        from aeon.datasets import load_classification
+
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                load_classification(name, extract_path=str(staging))
+        except (OSError, ValueError, IndexError, HTTPException) as error:
+            raise UserError(
+                f"cannot download {name}: {files.reason(error)}; check the network, or put "
+                f"{name}_TRAIN.ts and {name}_TEST.ts into {folder}"
+            ) from error
+        finished = [staging / name / f"{name}_{split}.ts" for split in ("TRAIN", "TEST")]
+        for path in finished:  # aeon may have read another version of the files it fetched
+            formats.read((path,), None, path.stem)
+        return finished
+
+    pair = download.obtain(root, archive, name, find=lambda: _pair(folder, name), prepare=prepare)
+    return Found(pair[:1], pair[1:], "data folder", root)
+
+
+def read(found: Found, wanted: Wanted) -> tuple[Split, Split]:
+    """Read both files, checked against their digests.
+
+    Raises:
+        UserError: naming file and line.
+    """
+    return (
+        formats.read(found.train, found.root, "train"),
+        formats.read(found.test, found.root, "test"),
+    )
 
 
 def bundled_folder(name: str) -> Path:
@@ -34,76 +84,19 @@ def bundled_folder(name: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / "datasets" / "data" / name
 
 
-def read(path: Path, root: Path | None, split: str) -> Split:
-    """Read one ``.tsv`` or ``.ts`` file (plain, ``.gz`` or ``.xz``), checked against its digest.
-
-    Args:
-        path: the file.
-        root: the data folder it belongs to, or None for a bundled file.
-        split: ``"train"`` or ``"test"``, named in errors.
-
-    Raises:
-        UserError: the file is damaged, differs from its digest, or cannot be parsed.
-    """
-    with files.verified(path, root) as (plain, sha256):
-        try:
-            x, y = _read_tsv(plain) if plain.suffix == ".tsv" else _read_ts(plain)
-        except (OSError, ValueError, IndexError, TypeError) as error:
-            raise UserError(
-                f"cannot parse {path}: {files.reason(error)}; delete it to download it again"
-            ) from error
-    series = transforms.stack(x, split)
-    if len(series) != len(y):
-        raise UserError(f"{path} holds {len(series)} series but {len(y)} labels")
-    return Split(series, label_names(y), sha256)
+def _pair(folder: Path, name: str) -> tuple[Path, ...] | None:
+    """Return the train and test file of a dataset in its folder, both .tsv or both .ts."""
+    for kind in ("tsv", "ts"):
+        found = files.locate(folder, (f"{name}_TRAIN.{kind}", f"{name}_TEST.{kind}"))
+        if found:
+            return found
+    return None
 
 
-def fetch(name: str, archive: str, root: Path) -> tuple[Path, ...]:
-    """Download a dataset from Zenodo through aeon, install its two ``.ts`` files; return them.
-
-    Raises:
-        UserError: see :func:`dsn_lab.data.download.obtain`; or aeon cannot fetch or read it.
-    """
-
-    def prepare(staging: Path) -> Sequence[Path]:
-        from aeon.datasets import load_classification
-
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                load_classification(name, extract_path=str(staging))
-        except (OSError, ValueError, IndexError, HTTPException) as error:
-            raise UserError(
-                f"cannot download {name}: {files.reason(error)}; check the network, or put "
-                f"{name}_TRAIN.ts and {name}_TEST.ts into {root / archive / name}"
-            ) from error
-        finished = [staging / name / f"{name}_{split}.ts" for split in ("TRAIN", "TEST")]
-        for path in finished:  # aeon may have read another version of the files it fetched
-            read(path, None, path.stem)
-        return finished
-
-    return download.obtain(
-        root, archive, name, find=lambda: find(root / archive / name, name), prepare=prepare
-    )
-
-
-def _read_tsv(path: Path) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """Read label-first tab-separated text; refuse rows of unequal width (a truncated file)."""
-    with path.open("rb") as file:
-        widths = [line.count(b"\t") for line in file]
-    for row, width in enumerate(widths):
-        if width != widths[0]:
-            raise ValueError(f"line {row + 1} holds {width} values, the first {widths[0]}")
-    from aeon.datasets import load_from_tsv_file
-
-    x, y = load_from_tsv_file(str(path))
-    if y.dtype.kind == "f" and np.isnan(y).any():
-        raise ValueError(f"line {int(np.argmax(np.isnan(y))) + 1} has no label")
-    return np.asarray(x, dtype=np.float64), y
-
-
-def _read_ts(path: Path) -> tuple[Any, NDArray[Any]]:
-    """Read sktime's text format; series of unequal length come as a list."""
-    from aeon.datasets import load_from_ts_file
-
-    x, y = load_from_ts_file(str(path))
-    return x, y
+def _others(folder: Path, name: str) -> list[str]:
+    """Return files that are a split of the dataset by their name, whatever their kind."""
+    starts = (f"{name}_train.".lower(), f"{name}_test.".lower())
+    try:
+        return sorted(p.name for p in folder.iterdir() if p.name.lower().startswith(starts))
+    except OSError:
+        return []

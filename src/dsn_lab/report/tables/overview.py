@@ -70,7 +70,9 @@ def _accuracy(inputs: Inputs) -> Table:
     summary = aggregate.summarise(inputs.collection, folds)
     wide = summary["mean"].unstack("method").reindex(columns=inputs.methods)
     whole = aggregate.complete(summary)
-    display = pd.DataFrame({"dataset": wide.index}, dtype=str)
+    leaks = _leaks(inputs.runs)
+    named = [f"{dataset} †" if dataset in leaks else dataset for dataset in wide.index]
+    display = pd.DataFrame({"dataset": named}, dtype=str)
     marks = {}
     for j, method in enumerate(inputs.methods, start=1):
         cells = []
@@ -89,10 +91,23 @@ def _accuracy(inputs: Inputs) -> Table:
     caption = (
         "Test accuracy in %: mean ± standard deviation (number of runs; fewer than the method has "
         f"elsewhere as n/expected). {inputs.basis(summary)}. Best complete mean in bold."
-        + " Folds that not every method has are left out here."
-        * (folds != every)
+        + " Folds that not every method has are left out here." * (folds != every)
+        + f" † Test series that are value for value in the training set, too: {_said(leaks)}."
+        * bool(leaks)
     )
     return Table("accuracy", caption, display, summary.reset_index(), marks=marks)
+
+
+def _leaks(runs: pd.DataFrame) -> dict[str, str]:
+    """How many test series of a dataset are training series, too; old runs do not say."""
+    if "n_test_in_train" not in runs:
+        return {}
+    shared = runs[runs["n_test_in_train"] > 0].groupby("dataset")["n_test_in_train"]
+    return {str(dataset): aggregate.ranges(counts.unique()) for dataset, counts in shared}
+
+
+def _said(leaks: dict[str, str]) -> str:
+    return "; ".join(f"{dataset} {counts}" for dataset, counts in leaks.items())
 
 
 def gaps(inputs: Inputs) -> Section | None:
