@@ -1,6 +1,7 @@
 """A short real training on noise, for the contract tests."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,9 +24,17 @@ def composed(*overrides: str) -> DictConfig:
 
 
 def fit(
-    cfg: DictConfig, callbacks: Sequence[Callback], *, time: int, batch_size: int
+    cfg: DictConfig,
+    callbacks: Sequence[Callback],
+    *,
+    time: int,
+    batch_size: int,
+    checkpoint: Path | None = None,
 ) -> tuple[Classification, TimeSeriesData]:
-    """Train what ``cfg`` names on 24 series of noise, 2 channels x ``time`` steps, 3 classes."""
+    """Train what ``cfg`` names on 24 series of noise, 2 channels x ``time`` steps, 3 classes.
+
+    A training that left a ``checkpoint`` goes on from there.
+    """
     x = np.random.default_rng(0).standard_normal((24, 2, time), dtype=np.float32)
     y = np.arange(24) % 3
     dataset = Dataset("noise", "UCR", x, y, x, y, ("a", "b", "c"), {})
@@ -41,5 +50,5 @@ def fit(
         enable_progress_bar=False,
         enable_model_summary=False,
         callbacks=list(callbacks),
-    ).fit(task, data)
+    ).fit(task, data, ckpt_path=checkpoint, weights_only=True)
     return task, data

@@ -19,16 +19,16 @@ def block_rows(
 ) -> Tensor:
     """One block of the network: 1x1 convolution (if any), sparse convolution, BatchNorm and ReLU.
 
-    All in one go, unless the block's inside is asked for: the dense gradient's ranking, or what
+    All in one go, unless the block's inside is asked for: the dense gradient, or what
     ReLU's hooks see and replace, which is ``(batch, channel, time)`` as without the kernel.
     """
     assert isinstance(conv, SparseConv1d)
     assert isinstance(norm, nn.BatchNorm1d)
-    if not conv.ranking_wanted and not relu._forward_hooks:
+    if conv.observer is None and not relu._forward_hooks:
         return _fused(rows, mix, conv, norm)
     if mix is not None:
         rows = mix_rows(mix, rows)
-    if conv.ranking_wanted:
+    if conv.observer is not None:
         rows = conv(rows.permute(2, 0, 1)).permute(1, 2, 0)
     else:
         rows = conv.forward_rows(rows)

@@ -44,6 +44,10 @@ SOURCES = {"archive_defaults", "sparse_layers", "penalty_weights", "sparsity"}
 # and never changed: a default that changes makes new cells because its value is not this one.
 FIRST: Mapping[str, Any] = {
     "dsp.shape_from": None,
+    "dst.drop": "magnitude",
+    "dst.state": "zero",
+    "dst.update_steps": None,
+    "model.distribution": "uniform",
 }
 
 # Raised when a choice's settings come to mean something else: {"model.dsn": 2}.

@@ -1,5 +1,6 @@
 """A 1-D convolution whose parameters are its active weights only."""
 
+from collections.abc import Callable
 from itertools import accumulate
 from math import sqrt
 from operator import gt
@@ -17,6 +18,9 @@ from dsn_lab.sparse.regions import active_counts, group_widths, region_taps
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
 Padding = Literal["replicate", "zeros"]
 Start = Literal["tap_first", "random"]
+
+Observer = Callable[[Tensor], None]
+"""What is called, in the backward pass, with the gradient of the flat dense kernel."""
 
 
 class SparseConv1d(nn.Module):
@@ -39,6 +43,11 @@ class SparseConv1d(nn.Module):
         active: active weights of each group, instead of those that the sparsity leaves.
         padding: ``replicate`` the last value on the right, or ``zeros`` on both sides.
         start: first topology; ``tap_first`` fills low taps first, ``random`` is uniform.
+
+    Attributes:
+        observer: if set, what a backward pass calls with the gradient of the flat dense kernel
+            ``(out_channels * in_channels * kernel_size,)``, of which nothing is kept; the forward
+            pass before is dense for that.
 
     Raises:
         ValueError: an argument is out of range, ``groups`` does not divide ``out_channels``, or
@@ -79,8 +88,7 @@ class SparseConv1d(nn.Module):
                 f"active={active}: must be {groups} counts, at most {self.region_sizes}"
             )
         self.padding = padding
-        self.ranking_wanted = False
-        self._ranking: tuple[Tensor, ...] | None = None
+        self.observer: Observer | None = None
         self._packing: tuple[Tensor, int, kernels.Packed] | None = None
 
         first_topology = topology.tap_first if start == "tap_first" else topology.uniform
@@ -106,31 +114,12 @@ class SparseConv1d(nn.Module):
         flat = self.values.new_zeros(self.shape).view(-1)
         return flat.index_put((self.positions.long(),), self.values).view(self.shape)
 
-    def take_ranking(self) -> tuple[Tensor, ...]:
-        """Positions of largest ``|dense gradient|`` in the last backward pass; to be taken once.
-
-        For each group as many as it has active weights, largest first: enough to replace any
-        share of them. The dense gradient itself is gone once the pass has left the layer.
-
-        Raises:
-            RuntimeError: ``ranking_wanted`` was not set before the forward pass.
-        """
-        ranking, self._ranking = self._ranking, None
-        if ranking is None:
-            raise RuntimeError("set ranking_wanted before the forward pass")
-        return ranking
-
-    def _rank(self, gradient: Tensor) -> None:
-        self._ranking = tuple(
-            topology.rank_by_gradient(region, gradient.flatten(), count)
-            for region, count in zip(self.regions, self.active, strict=True)
-        )
-
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(batch, in_channels, time)`` to ``(batch, out_channels, time)``."""
         kernel, reach = self.weight, self.shape[2] - 1
-        if self.ranking_wanted and kernel.requires_grad:
-            kernel.register_hook(self._rank)  # type: ignore[no-untyped-call]
+        if self.observer is not None and kernel.requires_grad:
+            observe = self.observer
+            kernel.register_hook(lambda gradient: observe(gradient.flatten()))  # type: ignore[no-untyped-call]
         if self.padding == "replicate":
             return F.conv1d(F.pad(x, (0, reach), mode="replicate"), kernel)
         return F.conv1d(F.pad(x, (reach // 2, reach - reach // 2)), kernel)
