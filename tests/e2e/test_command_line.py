@@ -153,7 +153,7 @@ MISTAKES = [
     (("dst.growth=randon",), "dst.growth: 'randon' is not registered; did you mean random"),
     (("dst.growth={name:momentum,decay:1}",), "dst.growth.decay=1: must be less than 1"),
     (("dst.growth={name:random,decay:0}",), "dst.growth.decay: random has no such setting"),
-    (("dst.growth={decay:0.5}",), "dst.growth"),
+    (("dst.growth={decay:0.5}",), "dst.growth={'decay': 0.5}: must be a name, or settings with"),
     (("dst.drop=size",), "dst.drop: 'size' is not registered; known are magnitude, saliency"),
     (("dst.state=one",), "dst.state=one: must be 'zero' or 'mean'"),
     (("dst.update_steps=0",), "dst.update_steps=0: must be greater than 0"),

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from pydantic import ConfigDict, Field, PositiveInt, validate_call
+from pydantic import Field, PositiveInt, validate_call
 from torch import Tensor
 from torch.optim import Optimizer
-from typing_extensions import TypedDict
 
 from dsn_lab.errors import UserError
 from dsn_lab.registry import drops, growths, sparse_training
@@ -22,13 +21,6 @@ from dsn_lab.sparse.update import State, apply, drop_and_grow
 
 NAME = "dynamic_sparse_training"
 Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Chosen(TypedDict):
-    """A rule by its name, with settings of its own."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-    name: str
 
 
 @sparse_training.register(NAME)
@@ -66,7 +58,7 @@ class DynamicSparseTraining(Callback):
     @validate_call
     def __init__(
         self,
-        growth: str | Chosen = "random",
+        growth: str | dict[str, Any] = "random",
         drop: str = "magnitude",
         state: State = "zero",
         update_every: PositiveInt = 5,
@@ -77,6 +69,8 @@ class DynamicSparseTraining(Callback):
         seed: int = 0,
     ) -> None:
         chosen = {"name": growth} if isinstance(growth, str) else growth
+        if "name" not in chosen:
+            raise UserError(f"dst.growth={growth}: must be a name, or settings with a name")
         self.growth: Growth = growths.make(chosen, key="dst.growth")
         self.score = drops[drop]
         self.state = state
