@@ -67,6 +67,15 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path, overrides: l
     assert updated(history) == ([3, 6] if "dst.update_every=1" in overrides else [2, 4, 6, 8])
 
 
+def test_states_of_the_first_format_are_loaded() -> None:
+    first = Path(__file__).parents[1] / "fixtures" / "format0" / "ItalyPowerDemand"
+    path = first / "dsn-dsn-S0.8-13060664" / "fold0-seed0" / "last.ckpt"
+    state = torch.load(path, weights_only=True)["callbacks"]["DynamicSparseTraining"]
+    dst = registry.sparse_training.make({"name": "dynamic_sparse_training"})
+    dst.load_state_dict(state)
+    require_equal(state, {key: dst.state_dict()[key] for key in ("generator", "explored")})
+
+
 @pytest.mark.parametrize(
     ("growth", "steps"),
     [
