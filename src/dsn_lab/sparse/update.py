@@ -55,17 +55,19 @@ def drop_and_grow(
         fraction: share of each group's active weights to move, in [0, 1].
         generator: for the growth rule.
     """
-    assert layer.values.grad is not None
+    values, gradient, positions = layer.values.detach(), layer.values.grad, layer.positions
+    assert gradient is not None
     held = layer.mask.view(-1)
     before = held.clone()
     replaced, moves, growths, first = [], [], [], 0
     for group in groups:
         part = slice(first, first + group.active)
-        scores = score(layer.values[part], layer.values.grad[part])
+        scores = score(values[part], gradient[part])
         moved = first + topology.lowest(scores, topology.drop_count(group.active, fraction))
-        held.index_fill_(0, layer.positions.index_select(0, moved).long(), False)
+        held.index_fill_(0, positions.index_select(0, moved).long(), False)
         grown = growth.grow(group, held, len(moved), generator)
-        replaced.append(float((~before[grown]).count_nonzero()) / max(group.active, 1))
+        again = int(before[grown].count_nonzero())
+        replaced.append((len(moved) - again) / max(group.active, 1))
         moves.append(moved)
         growths.append(grown)
         first = part.stop
