@@ -112,7 +112,7 @@ def train(
         optimization.scheduler(settings.scheduler),
     )
     best, history, methods = BestWeights(), History(), preparation.methods(settings)
-    callbacks: Sequence[Callback] = [best, *methods, *watching, history]
+    callbacks: Sequence[Callback] = [best, *methods, history, *watching]
     preparation.quieten()
     trainer = Trainer(
         max_epochs=settings.trainer["max_epochs"],

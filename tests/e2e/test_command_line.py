@@ -150,6 +150,16 @@ MISTAKES = [
     (("model.width=0",), "model.width=0: must be greater than 0"),
     (("model.kernel_size=300",), "series of 150 steps allow at most 299"),
     (("dst.alpha=2",), "dst.alpha=2: must be less than or equal to 1"),
+    (("dst.growth=randon",), "dst.growth: 'randon' is not registered; did you mean random"),
+    (("dst.growth={name:momentum,decay:1}",), "dst.growth.decay=1: must be less than 1"),
+    (("dst.growth={name:random,decay:0}",), "dst.growth.decay: random has no such setting"),
+    (("dst.growth={decay:0.5}",), "dst.growth={'decay': 0.5}: must be a name, or settings with"),
+    (("dst.drop=size",), "dst.drop: 'size' is not registered; known are magnitude, saliency"),
+    (("dst.state=one",), "dst.state=one: must be 'zero' or 'mean'"),
+    (("dst.update_steps=0",), "dst.update_steps=0: must be greater than 0"),
+    (("dst.growth=none", "dst.alpha=0.3"), "dst.alpha=0.3: nothing reads it with dst.growth=none"),
+    (("dst=static", "dst.alpha=0.3"), "dst.alpha: there is no such setting"),
+    (("model.distribution=ekr",), "model.distribution: 'ekr' is not registered; did you mean erk"),
     (("model=lite", "dst=dsn"), "dst: LITE has no sparse layers; use dst=none"),
     (("model=lite", "dsp=default", "dsp.penalty=-1"), "dsp.penalty=-1: must be greater than or"),
     (("model=lite", "dsp=default", "dsp.tau=1"), "dsp.tau=1: must be in (0, 1) or auto"),
@@ -179,6 +189,35 @@ def test_a_mistake_is_one_line_and_status_2(
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     assert message in lines[0]
+
+
+GROWTH_OF_MINE = """
+from dsn_lab.registry import growths
+from dsn_lab.sparse.growth.base import Growth
+
+@growths.register("outermost")
+class Outermost(Growth):
+    def __init__(self, reverse: bool = False) -> None:
+        self.reverse = reverse
+
+    def grow(self, group, held, count, generator):
+        free = (~held[group.region.span]).nonzero().flatten() + group.region.first
+        taps = group.region.kernel_size
+        free = free[free % taps < group.region.taps]
+        return free[(free % taps).argsort(descending=not self.reverse, stable=True)[:count]]
+"""
+
+
+def test_a_growth_rule_of_ones_own_is_one_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "growth_of_mine.py").write_text(GROWTH_OF_MINE)
+    taps = []
+    for growth in ("outermost", "{name:outermost,reverse:true}"):
+        command = (*CELL, "imports=[growth_of_mine]", "dst.update_every=1", f"dst.growth={growth}")
+        assert run(*command, "output_dir=out", "force=true") == 0
+        checkpoint = torch.load(tmp_path / "out" / "last.ckpt", weights_only=True)
+        positions = checkpoint["state_dict"]["network.features.0.positions"]
+        taps.append((positions % 9).float().mean())
+    assert taps[0] > taps[1]
 
 
 def test_diverged_training_says_so(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

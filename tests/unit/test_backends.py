@@ -78,13 +78,14 @@ def test_traced_and_exported_layers_are_dense() -> None:
 
 
 @native
-def test_a_wanted_ranking_takes_one_dense_pass() -> None:
+def test_an_observed_gradient_takes_one_dense_pass() -> None:
     conv, x = layer("packed"), torch.randn(2, 4, 10)
-    conv.ranking_wanted = True
+    seen: list[torch.Tensor] = []
+    conv.observer = seen.append
     conv(x).sum().backward()
     assert last_backend(conv) == "dense"
-    assert len(conv.take_ranking()) == 3
-    conv.ranking_wanted = False
+    assert [gradient.shape for gradient in seen] == [(conv.mask.numel(),)]
+    conv.observer = None
     conv(x)
     assert last_backend(conv) == "packed"
 

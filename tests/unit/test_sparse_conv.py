@@ -34,27 +34,27 @@ def test_series_shorter_than_the_kernel_keep_their_length() -> None:
         assert layer(padding=padding)(torch.randn(1, 2, 3)).shape == (1, 6, 3)
 
 
-def test_gradients_are_those_of_the_active_weights_only() -> None:
+def test_gradients_are_those_of_the_active_weights_and_an_observer_sees_all() -> None:
     conv, x = layer(), torch.randn(4, 2, 10)
     dense = conv.weight.detach().requires_grad_()
     loss = F.conv1d(F.pad(x, (0, 6), mode="replicate"), dense).square().sum()
     torch.autograd.backward(loss)
-    conv.ranking_wanted = True
     conv(x).square().sum().backward()
     assert conv.values.grad is not None
     assert dense.grad is not None
     torch.testing.assert_close(conv.values.grad, dense.grad.flatten()[conv.positions.long()])
-    for region, active, ranked in zip(conv.regions, conv.active, conv.take_ranking(), strict=True):
-        positions = region.positions(torch.arange(region.size))
-        magnitudes = dense.grad.flatten()[positions].abs().sort(descending=True).values[:active]
-        torch.testing.assert_close(dense.grad.flatten()[ranked].abs(), magnitudes)
+    seen: list[Tensor] = []
+    conv.observer = seen.append
+    conv(x).square().sum().backward()
+    torch.testing.assert_close(seen, [dense.grad.flatten()])
 
 
-def test_a_ranking_has_to_be_asked_for() -> None:
-    conv = layer()
-    conv(torch.randn(1, 2, 5)).sum().backward()
-    with pytest.raises(RuntimeError, match="ranking_wanted"):
-        conv.take_ranking()
+def test_without_gradients_there_is_nothing_to_observe() -> None:
+    conv, seen = layer(), list[Tensor]()
+    conv.observer = seen.append
+    with torch.no_grad():
+        conv(torch.randn(1, 2, 5))
+    assert not seen
 
 
 def test_topology_travels_with_the_state_dict() -> None:

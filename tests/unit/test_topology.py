@@ -33,40 +33,41 @@ def test_drop_count_rounds_up_so_that_at_least_one_moves() -> None:
     assert topology.drop_count(8, 0.0) == 0
 
 
-def test_smallest_takes_exactly_as_many_on_ties() -> None:
-    values = torch.tensor([0.3, -0.1, 0.1, -0.1, 0.5, 0.0, 2.0, -0.2])
-    taken = topology.smallest(values, 3).tolist()
+def test_lowest_takes_exactly_as_many_on_ties() -> None:
+    scores = torch.tensor([0.3, 0.1, 0.1, 0.1, 0.5, 0.0, 2.0, 0.2])
+    taken = topology.lowest(scores, 3).tolist()
     assert len(set(taken)) == 3
     assert 5 in taken
     assert set(taken) <= {1, 2, 3, 5}
 
 
-def test_random_growth_is_uniform_over_the_free_positions() -> None:
+def test_draws_are_uniform_over_the_free_positions() -> None:
     generator = np.random.default_rng(0)
-    drawn = torch.cat([topology.grow_random(REGION, HELD, 2, generator) for _ in range(2000)])
+    drawn = torch.cat([topology.draw_free(REGION, HELD, 2, generator) for _ in range(2000)])
     shares = (drawn.unsqueeze(1) == torch.tensor([1, 2, 4, 6])).float().mean(dim=0)
     assert (shares - 0.25).abs().max() < 0.02
 
 
-def test_random_growth_finds_the_last_free_position() -> None:
+def test_a_draw_finds_the_last_free_position() -> None:
     region = topology.Region(first=0, kernels=1000, kernel_size=39, taps=39)
     held = torch.ones(39000, dtype=torch.bool)
     held[[7, 20000]] = False
-    grown = topology.grow_random(region, held, 2, np.random.default_rng(0))
-    assert sorted(grown.tolist()) == [7, 20000]
+    drawn = topology.draw_free(region, held, 2, np.random.default_rng(0))
+    assert sorted(drawn.tolist()) == [7, 20000]
 
 
-def test_growth_by_gradient_takes_the_largest_free_magnitudes() -> None:
-    gradient = torch.tensor([9.0, 0.1, -3.0, 9.0, 2.0, 8.0, -2.5, 9.0])
-    ranking = topology.rank_by_gradient(REGION, gradient, 5)
+def test_a_ranking_is_of_the_region_and_gives_its_first_free_positions() -> None:
+    scores = torch.tensor([9.0, 0.1, 3.0, 9.0, 2.0, 8.0, 2.5, 9.0])
+    ranking = topology.rank(REGION, scores, 5)
     assert ranking.tolist() == [0, 5, 2, 6, 4]
-    assert topology.grow_by_ranking(ranking, HELD, 2).tolist() == [2, 6]
+    assert topology.first_free(ranking, HELD, 2).tolist() == [2, 6]
 
 
-def test_moved_weights_are_zero_and_the_others_travel_with_their_positions() -> None:
+def test_moved_weights_start_anew_and_the_others_travel_with_their_positions() -> None:
     positions = torch.tensor([1, 3, 4, 8, 9], dtype=torch.int32)
     values, state = torch.tensor([1.0, 3, 4, 8, 9]), torch.tensor([10.0, 30, 40, 80, 90])
-    topology.move(positions, (values, state), torch.tensor([3, 1]), torch.tensor([6, 0]))
+    weights = ((values, 0.0), (state, 7.0))
+    topology.move(positions, weights, torch.tensor([3, 1]), torch.tensor([6, 0]))
     assert positions.tolist() == [0, 1, 4, 6, 9]
     assert values.tolist() == [0, 1, 4, 0, 9]
-    assert state.tolist() == [0, 10, 40, 0, 90]
+    assert state.tolist() == [7, 10, 40, 7, 90]

@@ -1,6 +1,7 @@
 """The dynamic sparse network (Xiao et al., NeurIPS 2022, Fig. 3)."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import torch.nn.functional as F
@@ -8,10 +9,10 @@ from pydantic import NonNegativeInt, PositiveInt, validate_call
 from torch import Tensor, nn
 
 from dsn_lab.nn.rows import block_rows, mix_rows
-from dsn_lab.prune.channels import Axis, Channels, Prunable, branches, norm_axes
-from dsn_lab.registry import networks
+from dsn_lab.prune.channels import Axis, Channels, Prunable, Widths, branches, norm_axes
+from dsn_lab.registry import distributions, networks
 from dsn_lab.sparse.layer import Backend, Padding, SparseConv1d, Sparsity, Start
-from dsn_lab.sparse.regions import group_widths
+from dsn_lab.sparse.regions import group_widths, region_taps
 
 POOLED_STEPS = 50
 
@@ -34,6 +35,8 @@ class DSN(Prunable):
         sparsity: share of each exploration region that is not active, in [0, 1).
         padding: ``replicate`` or ``zeros``, see :class:`SparseConv1d`.
         start: first topology, ``tap_first`` or ``random``.
+        distribution: of the active weights over layers and groups, a module's of
+            ``sparse/distribution``: ``uniform`` density, as in the paper, or ``erk``.
         widths: output channels of each group of each sparse convolution, instead of those that
             ``width`` and ``depth`` give (a pruned network's).
         active: active weights of each group of each sparse convolution, likewise.
@@ -56,6 +59,7 @@ class DSN(Prunable):
         padding: Padding = "replicate",
         start: Start = "tap_first",
         backend: Backend = "auto",
+        distribution: str = "uniform",
         widths: tuple[tuple[PositiveInt, ...], ...] | None = None,
         active: tuple[tuple[NonNegativeInt, ...], ...] | None = None,
     ) -> None:
@@ -71,10 +75,13 @@ class DSN(Prunable):
             padding=padding,
             start=start,
             backend=backend,
+            distribution=distribution,
             widths=widths,
         )
         if len(widths) != depth or (active and len(active) != depth):
             raise ValueError(f"widths={widths}, active={active}: must have {depth} layers")
+        if active is None:
+            active = _distributed(distribution, widths, kernel_size, sparsity, in_channels, width)
         layers: list[nn.Module] = []
         channels = in_channels
         for layer, outputs in enumerate(widths):
@@ -88,7 +95,7 @@ class DSN(Prunable):
                     kernel_size,
                     groups=groups,
                     sparsity=sparsity,
-                    active=active[layer] if active else None,
+                    active=active[layer],
                     padding=padding,
                     start=start,
                     backend=backend,
@@ -158,3 +165,22 @@ class DSN(Prunable):
         pooled = F.adaptive_avg_pool2d(mix_rows(classify, rows), (POOLED_STEPS, batch))
         logits: Tensor = normalise(pooled.reshape(1, -1, POOLED_STEPS * batch))
         return logits.view(-1, POOLED_STEPS, batch).mean(dim=1).t()
+
+
+def _distributed(
+    distribution: str,
+    widths: Widths,
+    kernel_size: int,
+    sparsity: float,
+    in_channels: int,
+    width: int,
+) -> Widths:
+    """Active weights of each group of each sparse convolution."""
+    shapes, channels = [], in_channels
+    for outputs in widths:
+        inputs = width if channels > 1 else 1
+        taps = region_taps(kernel_size, len(outputs))
+        shapes += [(each, inputs, reach) for each, reach in zip(outputs, taps, strict=True)]
+        channels = sum(outputs)
+    counts = iter(distributions[distribution](shapes, sparsity))
+    return tuple(tuple(islice(counts, len(outputs))) for outputs in widths)

@@ -19,12 +19,13 @@ def block_rows(
 ) -> Tensor:
     """One block of the network: 1x1 convolution (if any), sparse convolution, BatchNorm and ReLU.
 
-    All in one go, unless the convolution is dense (for the dense gradient's ranking, if nothing
-    else) or ReLU has hooks, which see and replace ``(batch, channel, time)`` as without the kernel.
+    All in one go, unless the convolution is dense (for an observer of its dense gradient, if
+    nothing else) or ReLU has hooks, which see and replace ``(batch, channel, time)`` as without the
+    kernel.
     """
     assert isinstance(conv, SparseConv1d)
     assert isinstance(norm, nn.BatchNorm1d)
-    packed = conv.is_packed(rows) and not conv.ranking_wanted
+    packed = conv.is_packed(rows) and conv.observer is None
     if packed and not relu._forward_hooks:
         return _fused(rows, mix, conv, norm)
     if mix is not None:

@@ -48,6 +48,10 @@ FIRST: Mapping[str, Any] = {
     "dataset.test_size": None,
     "dsp.loss": "instance_l21",
     "dsp.shape_from": None,
+    "dst.drop": "magnitude",
+    "dst.state": "zero",
+    "dst.update_steps": None,
+    "model.distribution": "uniform",
 }
 
 # Raised when a choice's settings come to mean something else: {"model.dsn": 2}.

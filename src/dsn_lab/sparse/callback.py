@@ -1,6 +1,9 @@
 """Dynamic sparse training as a Lightning Callback (Algorithm 1)."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import partial
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -10,54 +13,81 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from dsn_lab.errors import UserError
-from dsn_lab.registry import sparse_training
-from dsn_lab.sparse import topology
+from dsn_lab.registry import drops, growths, sparse_training
+from dsn_lab.sparse.growth.base import Group, Growth, groups_of
 from dsn_lab.sparse.layer import SparseConv1d
-from dsn_lab.sparse.schedule import drop_fraction
+from dsn_lab.sparse.schedule import drop_fraction, update_due
+from dsn_lab.sparse.update import State, apply, drop_and_grow
 
+NAME = "dynamic_sparse_training"
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-@sparse_training.register("dynamic_sparse_training")
+@sparse_training.register(NAME)
 class DynamicSparseTraining(Callback):
-    """Every ``update_every`` epochs, move the smallest active weights of each layer and group.
+    """Every ``update_every`` epochs, in each layer and group, move the weights of lowest score.
 
     The drop fraction follows a cosine from ``alpha`` to ``alpha_end`` over the first ``stop`` of
     all training steps. Weights dropped and grown are equally many, so the number of active
-    weights never changes. A grown weight starts at 0 without optimizer state. Nothing moves
-    after the last epoch, when no step is left to train what grows, nor in epochs that a later
-    callback adds (structured pruning's fine-tuning).
+    weights never changes. A grown weight starts at 0. Nothing moves after the last epoch, when no
+    step is left to train what grows, nor in epochs that a later callback adds (structured
+    pruning's fine-tuning).
 
     Logs per layer and group, after each update: ``active`` weights, ``drop_fraction``, the share
     ``replaced`` (now at positions that were not active before) and the share of the region ever
     ``explored``.
 
     Args:
-        growth: ``random`` (DSN), ``gradient`` (RigL: largest dense gradient of the epoch's last
-            batch) or ``none`` (the topology never changes).
+        growth: where weights grow: a module's of ``sparse/growth``, by name; or with settings,
+            ``{name: momentum, decay: 0.95}``.
+        drop: which weights go: a module's of ``sparse/drop``, by name.
+        state: what the optimizer knows of a grown weight: ``zero``, or second moments at their
+            ``mean`` over the layer's other weights.
         update_every: update interval Delta T, in epochs.
+        update_steps: training steps that must lie between updates: a floor for small datasets,
+            whose epochs are few steps; null: none.
         alpha: first drop fraction.
         alpha_end: last drop fraction.
         stop: share of all training steps after which the drop fraction stays at its last value.
-        seed: seed of random growth.
+        seed: seed of growth.
+
+    Raises:
+        UserError: there is no such rule, or a setting is given that ``growth`` leaves unread.
     """
+
+    state_key = "DynamicSparseTraining"  # in checkpoints, whatever the class is called
 
     @validate_call
     def __init__(
         self,
-        growth: Literal["random", "gradient", "none"] = "random",
+        growth: str | dict[str, Any] = "random",
+        drop: str = "magnitude",
+        state: State = "zero",
         update_every: PositiveInt = 5,
+        update_steps: PositiveInt | None = None,
         alpha: Fraction = 0.5,
         alpha_end: Fraction = 0.001,
         stop: Annotated[float, Field(gt=0, le=1)] = 0.8,
         seed: int = 0,
     ) -> None:
-        self.growth = growth
-        self.update_every = update_every
+        chosen = {"name": growth} if isinstance(growth, str) else growth
+        if "name" not in chosen:
+            raise UserError(f"dst.growth={growth}: must be a name, or settings with a name")
+        self.growth: Growth = growths.make(chosen, key="dst.growth")
+        self.score = drops[drop]
+        self.state = state
+        self.update_every, self.update_steps = update_every, update_steps
         self.alpha, self.alpha_end, self.stop = alpha, alpha_end, stop
+        if not self.growth.moves:
+            moving: dict[str, Any] = {"drop": drop, "state": state, "alpha": alpha}
+            moving |= {"alpha_end": alpha_end, "stop": stop}
+            _require_defaults(moving, f"dst.growth={chosen['name']}")
         self.generator = np.random.default_rng(seed)
         self.layers: list[SparseConv1d] = []
+        self.groups: list[list[Group]] = []
+        self.rules: list[Growth] = []
         self.explored: list[Tensor] = []
+        self.updated = 0
         self.epochs = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -69,19 +99,28 @@ class DynamicSparseTraining(Callback):
             if not self.layers:
                 network = type(pl_module.network).__name__
                 raise UserError(f"dst: {network} has no sparse layers; use dst=none")
+            self.groups = [groups_of(layer.regions, layer.active) for layer in self.layers]
+            self.rules = [deepcopy(self.growth) for _ in self.layers]
             self.explored = [layer.mask for layer in self.layers]
+            self.updated = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Growth's random state and what was explored, for an exact resume."""
+        """For an exact resume: growth's random state and its rules', when the last update was, and
+        what was explored."""
         return {
             "generator": self.generator.bit_generator.state,
             "explored": [explored.cpu() for explored in self.explored],
+            "rules": [rule.state_dict() for rule in self.rules],
+            "updated": self.updated,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Undo :meth:`state_dict`."""
+        """Undo :meth:`state_dict`; of states of times before there were rules, too."""
         self.generator.bit_generator.state = state_dict["generator"]
         self.explored = list(state_dict["explored"])
+        for rule, state in zip(self.rules, state_dict.get("rules", []), strict=False):
+            rule.load_state_dict(state)
+        self.updated = state_dict.get("updated", 0)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Follow the layers to their device."""
@@ -90,84 +129,87 @@ class DynamicSparseTraining(Callback):
             for layer, explored in zip(self.layers, self.explored, strict=True)
         ]
 
-    def _due(self, trainer: Trainer) -> bool:
-        """Whether this epoch ends with an update."""
-        epochs = trainer.current_epoch + 1
-        return epochs % self.update_every == 0 and epochs < self.epochs
+    def _due(self, trainer: Trainer, step: int) -> bool:
+        """Whether this epoch, which ends at ``step``, ends with an update."""
+        epoch, since = trainer.current_epoch + 1, step - self.updated
+        return epoch < self.epochs and update_due(
+            epoch, since, every=self.update_every, floor=self.update_steps
+        )
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Have the last batch before an update rank positions by their dense gradient."""
-        if self.growth == "gradient":
-            last = batch_idx + 1 == trainer.num_training_batches
+        """Show the growth rule the dense gradients of the steps that it observes."""
+        if self.growth.observes == "nothing":
+            return
+        last = batch_idx + 1 == trainer.num_training_batches
+        observed = {
+            "updates": last and self._due(trainer, trainer.global_step + 1),
+            "epochs": last,
+            "steps": True,
+        }
+        if observed[self.growth.observes]:
+            for layer, rule, groups in zip(self.layers, self.rules, self.groups, strict=True):
+                layer.observer = partial(rule.observe, groups=groups)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Let the layers be sparse again."""
+        if self.growth.observes != "nothing":
             for layer in self.layers:
-                layer.ranking_wanted = last and self._due(trainer)
+                layer.observer = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Update every layer when due, and log."""
-        if not self._due(trainer):
+        if not self._due(trainer, trainer.global_step):
             return
-        fraction = 0.0
-        if self.growth != "none":
-            assert trainer.max_epochs is not None
-            steps = trainer.estimated_stepping_batches * self.epochs / trainer.max_epochs
-            fraction = drop_fraction(
-                trainer.global_step,
-                steps,
-                alpha=self.alpha,
-                end=self.alpha_end,
-                stop=self.stop,
-            )
+        self.updated = trainer.global_step
+        fraction = self._fraction(trainer) if self.growth.moves else 0.0
         metrics: dict[str, float] = {}
         for index, layer in enumerate(self.layers):
-            replaced = (
-                self._update(layer, trainer.optimizers[0], fraction)
-                if self.growth != "none"
-                else [0.0] * len(layer.active)
-            )
-            self.explored[index].view(-1).index_fill_(0, layer.positions.long(), True)
-            for group, (region, active) in enumerate(zip(layer.regions, layer.active, strict=True)):
+            replaced = self._update(index, trainer.optimizers[0], fraction)
+            explored = self.explored[index].view(-1)
+            explored.index_fill_(0, layer.positions.long(), True)
+            for group, share in zip(self.groups[index], replaced, strict=True):
                 # Much faster than a sum, which would convert every element first.
-                explored = np.count_nonzero(
-                    self.explored[index].view(-1)[region.span].cpu().numpy()
-                )
-                key = f"topology/layer{index + 1}/group{group + 1}"
-                metrics[f"{key}/active"] = float(active)
-                metrics[f"{key}/drop_fraction"] = fraction
-                metrics[f"{key}/replaced"] = replaced[group]
-                metrics[f"{key}/explored"] = float(explored / region.size)
+                seen = np.count_nonzero(explored[group.region.span].cpu().numpy())
+                shares = {"replaced": share, "explored": float(seen / group.region.size)}
+                measured = {"active": float(group.active), "drop_fraction": fraction, **shares}
+                prefix = f"topology/layer{index + 1}/group{group.index + 1}"
+                metrics |= {f"{prefix}/{name}": value for name, value in measured.items()}
         # What Lightning's log_dict would do, without its bookkeeping for each of so many keys.
         trainer.callback_metrics.update({k: torch.tensor(v) for k, v in metrics.items()})
         for logger in trainer.loggers:
             logger.log_metrics(metrics, trainer.global_step)
 
-    @torch.no_grad()
-    def _update(self, layer: SparseConv1d, optimizer: Optimizer, fraction: float) -> list[float]:
-        """Drop and grow in each group of one layer; returns the shares of weights replaced."""
-        ranking = layer.take_ranking() if self.growth == "gradient" else None
-        held = layer.mask.view(-1)
-        before = held.clone()
-        states = [
-            state
-            for state in optimizer.state[layer.values].values()
-            if isinstance(state, Tensor) and state.shape == layer.values.shape
-        ]
-        replaced, moves, growths, first = [], [], [], 0
-        for group, active in enumerate(layer.active):
-            values = layer.values[first : first + active]
-            moved = first + topology.smallest(values, topology.drop_count(active, fraction))
-            held.index_fill_(0, layer.positions.index_select(0, moved).long(), False)
-            grown = (
-                topology.grow_random(layer.regions[group], held, len(moved), self.generator)
-                if ranking is None
-                else topology.grow_by_ranking(ranking[group], held, len(moved))
-            )
-            replaced.append(float((~before[grown]).count_nonzero()) / max(active, 1))
-            moves.append(moved)
-            growths.append(grown)
-            first += active
-        topology.move(
-            layer.positions, (layer.values, *states), torch.cat(moves), torch.cat(growths)
+    def _fraction(self, trainer: Trainer) -> float:
+        assert trainer.max_epochs is not None
+        steps = trainer.estimated_stepping_batches * self.epochs / trainer.max_epochs
+        return drop_fraction(
+            trainer.global_step, steps, alpha=self.alpha, end=self.alpha_end, stop=self.stop
         )
-        return replaced
+
+    def _update(self, index: int, optimizer: Optimizer, fraction: float) -> tuple[float, ...]:
+        """Drop and grow in one layer; returns each group's share of weights replaced."""
+        layer, groups = self.layers[index], self.groups[index]
+        if fraction == 0:
+            return (0.0,) * len(groups)
+        moves = drop_and_grow(
+            layer, groups, self.score, self.rules[index], fraction, self.generator
+        )
+        state = optimizer.state[layer.values]
+        apply(moves, layer, {k: v for k, v in state.items() if _is_of(v, layer)}, self.state)
+        return moves.replaced
+
+
+def _is_of(state: Any, layer: SparseConv1d) -> bool:
+    """Whether an entry of an optimizer's state has a number for each active weight."""
+    return isinstance(state, Tensor) and state.shape == layer.values.shape
+
+
+def _require_defaults(settings: Mapping[str, Any], chosen: str) -> None:
+    """Refuse settings other than their defaults where nothing reads them."""
+    for name, value in settings.items():
+        if value != sparse_training.default(NAME, name):
+            raise UserError(f"dst.{name}={value}: nothing reads it with {chosen}; leave it out")

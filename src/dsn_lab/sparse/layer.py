@@ -1,5 +1,6 @@
 """A 1-D convolution whose parameters are its active weights only."""
 
+from collections.abc import Callable
 from itertools import accumulate
 from math import sqrt
 from operator import gt, lt
@@ -18,6 +19,9 @@ Sparsity = Annotated[float, Field(ge=0, lt=1)]
 Padding = Literal["replicate", "zeros"]
 Start = Literal["tap_first", "random"]
 Backend = Literal["auto", "dense", "packed"]
+
+Observer = Callable[[Tensor], None]
+"""What is called, in the backward pass, with the gradient of the flat dense kernel."""
 
 
 class SparseConv1d(nn.Module):
@@ -44,6 +48,11 @@ class SparseConv1d(nn.Module):
             packed if the kernel can be built and anything is sparse. All are dense on a GPU, in
             less than 32 bits and where torch compiles. Second derivatives and ``torch.func`` need
             ``dense``.
+
+    Attributes:
+        observer: if set, what a backward pass calls with the gradient of the flat dense kernel
+            ``(out_channels * in_channels * kernel_size,)``, of which nothing is kept; the forward
+            pass before is dense for that.
 
     Raises:
         ValueError: an argument is out of range, ``groups`` does not divide ``out_channels``, or
@@ -86,10 +95,9 @@ class SparseConv1d(nn.Module):
             )
         self.padding, self.backend = padding, backend
         self.last_backend: Literal["dense", "packed"] | None = None
+        self.observer: Observer | None = None
         self._sparse = sparsity > 0 or any(map(lt, self.active, self.region_sizes))
         self._packed = kernels.PackedTopology()
-        self.ranking_wanted = False
-        self._ranking: tuple[Tensor, ...] | None = None
 
         first_topology = topology.tap_first if start == "tap_first" else topology.uniform
         positions = [
@@ -114,26 +122,6 @@ class SparseConv1d(nn.Module):
         flat = self.values.new_zeros(self.shape).view(-1)
         return flat.index_put((self.positions.long(),), self.values).view(self.shape)
 
-    def take_ranking(self) -> tuple[Tensor, ...]:
-        """Positions of largest ``|dense gradient|`` in the last backward pass; to be taken once.
-
-        For each group as many as it has active weights, largest first: enough to replace any
-        share of them. The dense gradient itself is gone once the pass has left the layer.
-
-        Raises:
-            RuntimeError: ``ranking_wanted`` was not set before the forward pass.
-        """
-        ranking, self._ranking = self._ranking, None
-        if ranking is None:
-            raise RuntimeError("set ranking_wanted before the forward pass")
-        return ranking
-
-    def _rank(self, gradient: Tensor) -> None:
-        self._ranking = tuple(
-            topology.rank_by_gradient(region, gradient.flatten(), count)
-            for region, count in zip(self.regions, self.active, strict=True)
-        )
-
     def is_packed(self, x: Tensor) -> bool:
         """Whether ``x``, three axes in any order, is one for the native kernel."""
         if self.backend == "dense" or not kernels.supports(x, self.shape[2]):
@@ -146,13 +134,14 @@ class SparseConv1d(nn.Module):
         Raises:
             KernelUnavailableError: the backend is ``packed`` and cannot be built here.
         """
-        # Only a dense kernel has a dense gradient to rank.
-        if not self.ranking_wanted and self.is_packed(x):
+        # Only a dense kernel has a dense gradient to observe.
+        if self.observer is None and self.is_packed(x):
             return self.forward_rows(x.permute(1, 2, 0)).permute(2, 0, 1).contiguous()
         self.last_backend = "dense"
         kernel, reach = self.weight, self.shape[2] - 1
-        if self.ranking_wanted and kernel.requires_grad:
-            kernel.register_hook(self._rank)  # type: ignore[no-untyped-call]
+        if self.observer is not None and kernel.requires_grad:
+            observe = self.observer
+            kernel.register_hook(lambda gradient: observe(gradient.flatten()))  # type: ignore[no-untyped-call]
         if self.padding == "replicate":
             return F.conv1d(F.pad(x, (0, reach), mode="replicate"), kernel)
         return F.conv1d(F.pad(x, (reach // 2, reach - reach // 2)), kernel)

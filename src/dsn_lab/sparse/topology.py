@@ -66,19 +66,19 @@ def drop_count(n_active: int, fraction: float) -> int:
     return ceil(fraction * n_active)
 
 
-def smallest(values: Tensor, count: int) -> Tensor:
-    """Indices of exactly ``count`` values of smallest magnitude, however many are equal."""
+def lowest(scores: Tensor, count: int) -> Tensor:
+    """Indices of exactly ``count`` of the lowest scores ``(n,)``, however many are equal."""
     if count == 0:
-        return torch.empty(0, dtype=torch.long, device=values.device)
-    order = np.argpartition(values.abs().cpu().numpy(), count - 1)
-    return torch.from_numpy(order[:count]).to(values.device)
+        return torch.empty(0, dtype=torch.long, device=scores.device)
+    order = np.argpartition(scores.cpu().numpy(), count - 1)
+    return torch.from_numpy(order[:count]).to(scores.device)
 
 
-def grow_random(region: Region, held: Tensor, count: int, generator: np.random.Generator) -> Tensor:
-    """``count`` of a region's free positions, uniform without replacement (Algorithm 1).
+def draw_free(region: Region, held: Tensor, count: int, generator: np.random.Generator) -> Tensor:
+    """``count`` of a region's free positions, uniform without replacement.
 
     Args:
-        region: where to grow.
+        region: where to draw.
         held: which positions of the flat kernel are taken, bool.
         count: at most as many as are free.
         generator: source of the draws.
@@ -89,25 +89,33 @@ def grow_random(region: Region, held: Tensor, count: int, generator: np.random.G
     return region.positions(torch.from_numpy(index).to(held.device))
 
 
-def rank_by_gradient(region: Region, gradient: Tensor, count: int) -> Tensor:
-    """The ``count`` positions of a region of largest ``|gradient|``, largest first.
+def rank(region: Region, scores: Tensor, count: int) -> Tensor:
+    """The ``count`` positions of a region of highest score, highest first.
 
-    ``gradient`` is that of the flat dense kernel.
+    ``scores`` are those of the flat dense kernel.
     """
-    positions = region.positions(torch.arange(region.size, device=gradient.device))
-    return positions[gradient[positions].abs().topk(count).indices]
+    positions = region.positions(torch.arange(region.size, device=scores.device))
+    return positions[scores[positions].topk(count).indices]
 
 
-def grow_by_ranking(ranking: Tensor, held: Tensor, count: int) -> Tensor:
-    """The first ``count`` free positions of a ranking (RigL); ``held`` as in random growth."""
+def first_free(ranking: Tensor, held: Tensor, count: int) -> Tensor:
+    """The first ``count`` free positions of a ranking; ``held`` as in :func:`draw_free`."""
     return ranking[~held[ranking]][:count]
 
 
-def move(positions: Tensor, weights: Iterable[Tensor], moved: Tensor, grown: Tensor) -> None:
-    """Move the weights ``moved`` (indices) to the positions ``grown``, in place; there they are 0.
+def move(
+    positions: Tensor, weights: Iterable[tuple[Tensor, float]], moved: Tensor, grown: Tensor
+) -> None:
+    """Move the weights ``moved`` (indices) to the positions ``grown``, in place.
 
-    ``positions`` and each of ``weights`` are ``(active,)``. Positions ascend before and after:
-    that costs the native kernel less memory and time.
+    Positions ascend before and after: that costs the native kernel less memory and time.
+
+    Args:
+        positions: of the active weights, ``(active,)``.
+        weights: what belongs to the active weights, ``(active,)``, and what each of it is where
+            a weight has grown.
+        moved: distinct indices of active weights.
+        grown: as many positions.
     """
     index, ascending = moved.cpu().numpy(), np.sort(grown.cpu().numpy())
     kept = np.ones(len(positions), dtype=bool)
@@ -118,5 +126,5 @@ def move(positions: Tensor, weights: Iterable[Tensor], moved: Tensor, grown: Ten
     merged = np.argsort(positions.cpu().numpy()[runs], kind="stable")
     order = torch.from_numpy(runs[merged]).to(moved.device)
     positions.copy_(positions.index_select(0, order))
-    for weight in weights:
-        weight.copy_(weight.index_fill_(0, moved, 0.0).index_select(0, order))
+    for weight, start in weights:
+        weight.copy_(weight.index_fill_(0, moved, start).index_select(0, order))

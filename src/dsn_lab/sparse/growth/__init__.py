@@ -1,0 +1,1 @@
+"""Growth rules, one a module: where weights grow, chosen by ``dst.growth=<name>``."""
