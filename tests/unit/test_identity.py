@@ -78,6 +78,7 @@ def test_how_and_where_it_is_computed_does_not(changes: dict[str, Any]) -> None:
     [
         ({"model__sparsity": 0}, {"model__sparsity": 0.0}),
         ({"dst__stop": 1}, {"dst__stop": 1.0}),
+        ({"dst__growth": "momentum"}, {"dst__growth": {"name": "momentum"}}),
         ({"model__widths": [[2, 3]]}, {"model__widths": ((2.0, 3),)}),
     ],
 )

@@ -69,6 +69,9 @@ def settings_of(composed: Mapping[str, Any]) -> Settings:
         dst.pop("seed", None)
     for group in registry.GROUPS:
         part = counted.get(group) or {}
+        for key, value in part.items():
+            if isinstance(value, dict) and set(value) == {"name"}:
+                part[key] = value["name"]  # a rule without settings
         if revision := REVISIONS.get(f"{group}.{part.get('name')}"):
             part["revision"] = revision
     result = canonical(counted)
