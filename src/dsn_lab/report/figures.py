@@ -1,96 +1,34 @@
 """The report's figures, drawn from tables."""
 
-import logging
 import math
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
-
-from dsn_lab.analysis import stats
 
 # Okabe and Ito's colours, distinct for colour-blind readers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
 
 
-def critical_difference(scores: pd.DataFrame) -> Figure:
-    """Mean ranks with bars that join methods that do not differ.
-
-    Args:
-        scores: a dataset a row, a method a column; three methods at least, nothing missing.
-    """
-    import matplotlib.pyplot as plt
-    from aeon.visualisation import plot_critical_difference
-
-    longest = max(map(len, scores.columns))
-    # aeon's tests are one-sided and its correction is not step-down: its level is chosen so that
-    # they reject what two-sided tests with Holm's procedure do.
-    level = stats.clique_level(stats.compare(scores)["p"])
-    textspace = 0.5 + 0.13 * longest
-    with _headless(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*same performance")
-        figure: Figure
-        figure, _ = plot_critical_difference(
-            scores.round(stats.DIGITS).to_numpy(),
-            list(scores.columns),
-            correction=None,
-            alpha=level,
-            width=4 + 2 * textspace,
-            textspace=textspace,
-        )
-        plt.close(figure)
-    return figure
-
-
-def comparison_matrix(scores: pd.DataFrame, columns: Sequence[str]) -> Figure:
-    """The multi-comparison matrix of all methods (rows) against those in ``columns``."""
-    import matplotlib.pyplot as plt
-    from aeon.visualisation import create_multi_comparison_matrix
-
-    longest = max(map(len, scores.columns))
-    size = (
-        0.09 * longest + max(1.3, 0.095 * longest) * len(columns) + 1.5,
-        0.55 * len(scores.columns) + 1.2,
-    )
-
-    with _headless(), warnings.catch_warnings():
-        # Two methods with equal scores throughout have no p-value.
-        warnings.filterwarnings("ignore", category=RuntimeWarning)
-        figure: Figure = create_multi_comparison_matrix(
-            scores.round(stats.DIGITS),
-            save_path="",
-            statistic_name="Accuracy",
-            pvalue_test_params={"zero_method": "wilcox", "alternative": "two-sided"},
-            pvalue_threshold=stats.ALPHA,
-            col_comparates=list(columns),
-            fig_size=size,
-            font_size=9,
-        )
-        plt.close(figure)
-    return figure
-
-
-def scatters(scores: pd.DataFrame, best: str, others: Sequence[str]) -> Figure:
-    """Accuracy of one method (up) against each of the others, a dot a dataset."""
-    columns = 2 if len(others) == 4 else min(3, len(others))
-    rows = math.ceil(len(others) / columns)
+def scatters(scores: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> Figure:
+    """Accuracy of the first of each pair (up) against the second, a dot a dataset."""
+    columns = 2 if len(pairs) == 4 else min(3, len(pairs))
+    rows = math.ceil(len(pairs) / columns)
     figure = Figure(figsize=(3.4 * columns, 3.4 * rows), layout="constrained")
     all_axes = figure.subplots(rows, columns, squeeze=False).flatten()
-    low = max(0.0, 0.98 * float(scores[[best, *others]].min().min()) - 0.02)
-    for axes, other in zip(all_axes, others, strict=False):
+    shown = scores[list({method: None for pair in pairs for method in pair})]
+    low = max(0.0, 0.98 * float(shown.min().min()) - 0.02)
+    for axes, (up, across) in zip(all_axes, pairs, strict=False):
         axes.plot([low, 1], [low, 1], color="0.6", linewidth=1, zorder=1)
-        axes.scatter(scores[other], scores[best], s=18, alpha=0.7, color=COLOURS[0], zorder=2)
-        axes.set(xlabel=other, ylabel=best, xlim=(low, 1.01), ylim=(low, 1.01), aspect="equal")
+        axes.scatter(scores[across], scores[up], s=18, alpha=0.7, color=COLOURS[0], zorder=2)
+        axes.set(xlabel=across, ylabel=up, xlim=(low, 1.01), ylim=(low, 1.01), aspect="equal")
         axes.xaxis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
         axes.yaxis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
         axes.grid(alpha=0.25)
-    for axes in all_axes[len(others) :]:
+    for axes in all_axes[len(pairs) :]:
         axes.remove()
     return figure
 
@@ -156,10 +94,3 @@ def field_sizes(layers: Sequence[Mapping[str, np.ndarray]]) -> Figure:
     grid[0, 0].set_ylabel("share of kernels")
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
     return figure
-
-
-def _headless() -> Any:
-    """Draw without a window, and without notes about fonts."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    mpl.use("Agg")
-    return mpl.rc_context({"figure.max_open_warning": 0})

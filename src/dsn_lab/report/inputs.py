@@ -15,10 +15,17 @@ SPLIT = 0  # The archive's own split, on which published results are.
 
 @dataclass(frozen=True)
 class Inputs:
-    """Runs, and what is published on their datasets, if a folder of that was given."""
+    """Runs, and what is published on their datasets, if a folder of that was given.
+
+    Attributes:
+        collection: the runs.
+        published: accuracies on their datasets.
+        chosen: pairs of methods to draw against each other; none: each against the first.
+    """
 
     collection: Collection
     published: Published | None
+    chosen: Sequence[tuple[str, str]] = ()
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -103,3 +110,8 @@ def signed(value: float, digits: int = 2) -> str:
 def p_value(value: float) -> str:
     """A p-value in three digits."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def probability(value: float) -> str:
+    """A probability in two digits; a dash where there is none."""
+    return "–" if pd.isna(value) else f"{value:.2f}"
