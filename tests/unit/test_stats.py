@@ -1,7 +1,9 @@
 """Tests over datasets, against numbers worked out by hand."""
 
+import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 from dsn_lab.analysis import bayes
 from dsn_lab.analysis.stats import beliefs, cliques, compare, friedman_p, holm, wilcoxon_p
@@ -20,6 +22,13 @@ def test_wilcoxon_with_one_small_difference_against() -> None:
     assert wilcoxon_p([0.5, 0.5, 0.5, 0.5, 0.5], [0.51, 0.48, 0.47, 0.46, 0.45]) == pytest.approx(
         4 / 32
     )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_wilcoxon_of_few_tied_differences_is_scipys(seed: int) -> None:
+    difference = np.random.default_rng(seed).integers(-4, 6, size=8) / 100
+    expected = scipy.stats.wilcoxon(difference, zero_method="wilcox").pvalue
+    assert wilcoxon_p(difference, np.zeros(8)) == pytest.approx(expected)
 
 
 def test_equal_scores_have_p_one() -> None:
