@@ -30,7 +30,10 @@ BY_ARCHIVE = {"config.model.width", "config.model.padding", "config.dataset.scal
 KIND = ("dst", "dsp")
 FIRST = ("sparsity", "config.model.groups", "config.trainer.max_epochs")
 NAMES = {"dsn": "DSN", "lite": "LITE", "inception": "Inception"}
+USUAL = {"dst=dsn": "", "dsp=none": "", "dsp=default": "DSP"}
 ABSENT = "absent"
+# Branches of each layer, by which a network with one width everywhere is known.
+BRANCHES = {"lite": [3, 1, 1], "inception": [4] * 6}
 
 
 def labels(records: Sequence[Record]) -> tuple[list[str], dict[str, Record]]:
@@ -110,14 +113,23 @@ def _say(key: str, method: Record) -> str:
     if key not in method:
         return f"no-{short}"
     value = method[key]
+    if key == "config.model.widths" and (width := _one_width(method)):
+        return f"{width}-filters"
     if key == "sparsity":
         return f"S={value:g}"
     if key == "config.trainer.max_epochs":
         return f"{value}-epochs"
-    if key == "dst":
-        return "" if value == "dsn" else str(value)
-    if key == "dsp":
-        return {"none": "", "default": "DSP"}.get(value, f"DSP-{value}")
+    if key in KIND:
+        return USUAL.get(f"{key}={value}", f"DSP-{value}" if key == "dsp" else str(value))
     # Words as they are; anything else so that 1, "1" and true remain three things.
     word = isinstance(value, str) and value.islower() and value.replace("_", "").isalpha()
     return f"{short.rpartition('.')[2]}={value if word else json.dumps(value)}"
+
+
+def _one_width(method: Record) -> int | None:
+    """The width of all branches of a network with all branches."""
+    widths = method["config.model.widths"]
+    if [len(layer) for layer in widths] != BRANCHES.get(method["model"]):
+        return None
+    every = {width for layer in widths for width in layer}
+    return every.pop() if len(every) == 1 else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 # Okabe and Ito's colours, distinct for colour-blind readers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -34,10 +34,10 @@ def scatters(scores: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> Figure:
 
 
 def accuracy_by_cost(points: pd.DataFrame, line: bool) -> Figure:
-    """Mean accuracy against mean FLOPs, a marker a method.
+    """Mean accuracy against mean FLOPs, a marker a method, its area by parameters.
 
     Args:
-        points: ``label``, ``flops`` (millions), ``accuracy`` and ``std`` (in %).
+        points: ``label``, ``flops`` (millions), ``accuracy`` and ``std`` (in %), ``params_active``.
         line: whether to draw deviations.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
@@ -49,7 +49,8 @@ def accuracy_by_cost(points: pd.DataFrame, line: bool) -> Figure:
             yerr=point.std if line else None,
             color=COLOURS[i % len(COLOURS)],
             marker=MARKERS[i // len(COLOURS) % len(MARKERS)],
-            markersize=8,
+            markersize=6 + 14 * (point.params_active / points["params_active"].max()) ** 0.5,
+            alpha=0.8,
             capsize=3,
             linestyle="none",
             label=point.label,
@@ -60,7 +61,33 @@ def accuracy_by_cost(points: pd.DataFrame, line: bool) -> Figure:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.25, which="both")
     axes.margins(x=0.15, y=0.15)
-    figure.legend(loc="outside right upper", frameon=False)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", frameon=False, markerscale=0.5)
+    return figure
+
+
+def said(points: pd.DataFrame) -> str:
+    """The same in words."""
+    return "; ".join(
+        f"{p.label}: {p.accuracy:.2f} % at {p.flops:.3g} M" for p in points.itertuples()
+    )
+
+
+def compression(shares: pd.Series) -> Figure:
+    """Histogram of the share of parameters removed, with mean and median."""
+    figure = Figure(figsize=(6, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.hist(shares, bins=np.linspace(0, 1, 21).tolist(), color=COLOURS[0], alpha=0.7)
+    for name, value, colour in (
+        ("mean", shares.mean(), COLOURS[1]),
+        ("median", shares.median(), COLOURS[2]),
+    ):
+        axes.axvline(value, color=colour, linewidth=2, label=f"{name} {100 * value:.1f} %")
+    axes.set(xlabel="share of parameters removed", ylabel="datasets", xlim=(0, 1))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
     return figure
 
 

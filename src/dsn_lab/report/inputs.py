@@ -1,12 +1,12 @@
 """What the parts of a report are made from, and the words every caption carries."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
 
-from dsn_lab.analysis import aggregate
+from dsn_lab.analysis import aggregate, ensembles, stages
 from dsn_lab.analysis.collect import Collection
 from dsn_lab.analysis.published import Published
 
@@ -21,11 +21,13 @@ class Inputs:
         collection: the runs.
         published: accuracies on their datasets.
         chosen: pairs of methods to draw against each other; none: each against the first.
+        mixed: compare single networks and ensembles with published results of either kind.
     """
 
     collection: Collection
     published: Published | None
     chosen: Sequence[tuple[str, str]] = ()
+    mixed: bool = False
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -36,6 +38,28 @@ class Inputs:
     def methods(self) -> list[str]:
         """The labels of the methods with a result."""
         return sorted(set(self.runs["method"]))
+
+    @property
+    def are_ensembles(self) -> bool:
+        """Whether a row is an ensemble, not a single network."""
+        return "members" in self.runs
+
+    @cached_property
+    def networks(self) -> "Inputs":
+        """The same with a row a network: the stages of pruned runs are methods of their own."""
+        return replace(self, collection=stages.networks(self.collection))
+
+    @cached_property
+    def ensembles(self) -> "Inputs":
+        """Ensembles of the networks, or if none are in stages, of the methods; maybe none."""
+        collection = self.collection
+        staged = collection if "array" in self.runs else stages.headline(collection)
+        return replace(self, collection=ensembles.ensembles(staged))
+
+    @cached_property
+    def families(self) -> list[stages.Family]:
+        """The ways of pruning that there are."""
+        return stages.families(self.collection)
 
     @cached_property
     def folds(self) -> list[int]:
@@ -62,9 +86,13 @@ class Inputs:
         rows = summary.reset_index()
         if datasets is not None:
             rows = rows[rows["dataset"].isin(list(datasets))]
+        seeds = f"seeds {joined(rows['seeds'])}"
+        if self.are_ensembles:
+            of = self.runs[self.runs["method"].isin(rows["method"])]["members"]
+            seeds = f"ensembles of {aggregate.ranges(of)} networks"
         return (
             f"{count(rows['dataset'].nunique(), 'dataset')}; fold {joined(rows['folds'])}; "
-            f"seeds {joined(rows['seeds'])}; {epochs(rows)}"
+            f"{seeds}; {epochs(rows)}"
         )
 
 

@@ -10,6 +10,7 @@ from dsn_lab.report.inputs import Inputs, count, p_value, probability, signed
 from dsn_lab.report.parts import Picture, Section, Table, picture
 
 SHOWN_SCATTERS = 6
+METHODS, ENSEMBLES = "Comparison of methods", "Comparison of ensembles"
 HOLM = "p, Holm"
 TESTS = (
     "p: two-sided Wilcoxon signed-rank test over datasets; Holm: corrected for all {tests} of this "
@@ -20,16 +21,21 @@ TESTS = (
 
 
 def section(inputs: Inputs) -> Section | str:
-    """Our methods pairwise."""
+    """Our methods pairwise: single networks, or ensembles of them, never both."""
+    whole = inputs.are_ensembles
+    if whole and not inputs.methods:
+        return "No method has two seeds or more with stored predictions on one dataset."
     if len(inputs.methods) < 2:
-        return "Needs runs of two methods; there is one."
+        return f"Needs {'ensembles' if whole else 'runs'} of two methods; there is one."
     if not inputs.folds:
         return "No fold has been run by every method."
     if (inputs.scores.notna().sum(axis=1) < 2).all():
         return "No dataset has every expected run of two methods."
     said = inputs.basis(inputs.summary, inputs.scores.index)
-    items = family("ours", inputs.scores, inputs.methods, said, inputs.chosen)
-    return Section("comparison", "Comparison of methods", overlap(inputs.scores), items)
+    name = "ensembles" if whole else "ours"
+    items = family(name, inputs.scores, inputs.methods, said, inputs.chosen)
+    key, title = ("ensembles", ENSEMBLES) if whole else ("comparison", METHODS)
+    return Section(key, title, overlap(inputs.scores), items)
 
 
 def overlap(scores: pd.DataFrame) -> str:

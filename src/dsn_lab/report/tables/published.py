@@ -10,16 +10,24 @@ from dsn_lab.report.parts import Picture, Section, Table
 from dsn_lab.report.tables import comparison
 
 TITLE = "Comparison with published results"
+ENSEMBLES = "Comparison of ensembles with published results"
 
 
 def section(inputs: Inputs) -> Section | str:
-    """Those that cover most of our datasets as one family, the others in a table of their own."""
+    """Those that cover most of our datasets as one family, the others in a table of their own.
+
+    Single networks are compared with single networks and ensembles with ensembles, unless mixed.
+    """
+    if inputs.are_ensembles and not inputs.methods:
+        return "There is no ensemble."
     if inputs.published is None:
         return "Needs reference_dir=PATH with published results by dataset."
     if SPLIT not in inputs.folds:
         return "Published results are on the archive's split (fold 0), which not every method has."
     ours = aggregate.complete(inputs.on_split)
-    theirs = inputs.published.scores.rename(columns=beside).reindex(ours.index)
+    unit = "ensemble" if inputs.are_ensembles else "network"
+    wanted = inputs.published.of_unit(None if inputs.mixed else unit)
+    theirs = inputs.published.scores[wanted].rename(columns=beside).reindex(ours.index)
     theirs = theirs.dropna(axis=1, how="all")
     both = ours.join(theirs)
     known = [beside(name) for name in inputs.published.known if beside(name) in both]
@@ -29,21 +37,27 @@ def section(inputs: Inputs) -> Section | str:
     others = [name for name in theirs if name not in shown]
     pairs = [(a, b) for a, b in itertools.product(ours, others) if len(both[[a, b]].dropna())]
     basis = inputs.basis(inputs.on_split, ours.index)
+    key = "published_ensembles" if inputs.are_ensembles else "published"
     items: list[Table | Picture] = []
     if shown:
         scores = both[[*ours.columns, *shown]]
-        items += comparison.family("published", scores, list(ours), basis, inputs.chosen)
+        items += comparison.family(key, scores, list(ours), basis, inputs.chosen)
     if pairs:
-        items.append(_others(both, pairs, basis))
+        items.append(_others(f"pairwise_{key}_others", both, pairs, basis))
     if not items:
         return "No dataset is both complete here and in the published results."
     text = (
         "† published. Published accuracies are on the archive's own split, and so are ours here. "
-        "Ours are means of single networks; of the published, "
-        + "; ".join(f"{name} is a {inputs.published.runs[name]}" for name in inputs.published.known)
+        f"Ours are {'ensembles' if inputs.are_ensembles else 'means of single networks'}; of the "
+        "published, "
+        + "; ".join(
+            f"{name} is a {inputs.published.runs[name]}"
+            for name in inputs.published.known
+            if beside(name) in both
+        )
         + "; all others are single runs."
     )
-    return Section("published", TITLE, text, items)
+    return Section(key, ENSEMBLES if inputs.are_ensembles else TITLE, text, items)
 
 
 def beside(name: str) -> str:
@@ -51,7 +65,7 @@ def beside(name: str) -> str:
     return f"{name} †"
 
 
-def _others(both: pd.DataFrame, pairs: list[tuple[str, str]], basis: str) -> Table:
+def _others(name: str, both: pd.DataFrame, pairs: list[tuple[str, str]], basis: str) -> Table:
     data = stats.beliefs(stats.compare(both, pairs), both)
     tests = comparison.TESTS.format(tests=count(len(data), "test"), friedman="")
-    return comparison.pairwise("pairwise_published_others", data, tests, basis)
+    return comparison.pairwise(name, data, tests, basis)
