@@ -125,8 +125,9 @@ def pruning(
             for filters in narrow:
                 widths = {"config__model__widths": [[filters] * 3, [filters], [filters]]}
                 cost = {"params_active": 300 * filters, "flops": 60_000 * filters}
-                made = record(dataset, accuracy=base, **lite | widths | cost)
-                predictions(write(root, made, f"lite-{filters}"), trained=base)
+                of_narrow = accuracy(0.001 * (filters - 32))
+                made = record(dataset, accuracy=of_narrow, **lite | widths | cost)
+                predictions(write(root, made, f"lite-{filters}"), trained=of_narrow)
             for penalty in penalties:
                 left = min(9_900, round(size * (1e-5 / penalty) ** 0.3))
                 each = dict(zip(STAGES, map(accuracy, (0, -0.05, -0.02, 0.001)), strict=True))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import log10
 from statistics import mean
 from typing import Any
 
@@ -14,6 +15,7 @@ from dsn_lab.analysis.collect import Collection
 STAGES = {"pretrained": "pretrained", "pruned": "pruned", "finetuned": "fine-tuned",
           "scratch": "scratch"}  # fmt: skip
 COST = {"pretrained": "base"}
+PENALTY = 1e-5
 WIDTHS = "config.model.widths"
 # By these a scratch cell differs from the cell whose shape it takes.
 OF_SCRATCH = {"dsp", "config.dsp.name", "config.dsp.shape_from", "config.dsp.scratch"}
@@ -92,11 +94,15 @@ def label(method: str, stage: str) -> str:
 
 
 def families(collection: Collection) -> list[Family]:
-    """The ways of pruning in a collection; of each model, the one with most runs first."""
+    """The ways of pruning in a collection; of each model, the one with most runs first.
+
+    Of several with as many runs, that with the lambda nearest to the paper's.
+    """
     runs, settings = collection.runs, collection.settings
     runs = runs[is_pruned(runs)]
+    counts = runs["method"].value_counts()
     found = []
-    for method in runs["method"].value_counts(sort=True).index:
+    for method in sorted(counts.index, key=lambda m: (-counts[m], _from_paper(settings[m]), m)):
         of_method = runs[runs["method"] == method]
         model = of_method["model"].iloc[0]
         widths = _unpruned(settings[method], settings)
@@ -110,6 +116,11 @@ def families(collection: Collection) -> list[Family]:
         narrow = {name: width for name, width in widths.items() if width is not None}
         found.append(Family(model, method, roles, sorted(narrow, key=narrow.__getitem__)))
     return sorted(found, key=lambda family: family.model)
+
+
+def _from_paper(settings: Mapping[str, Any]) -> float:
+    """Decades between a lambda and the one of the paper's headline."""
+    return abs(log10(settings.get("config.dsp.penalty", PENALTY) or PENALTY) - log10(PENALTY))
 
 
 def _unpruned(

@@ -11,6 +11,7 @@ SETTINGS = {
     "reference_dir": "",
     "out": "report",
     "scatter": "",
+    "mixed": "false",
     "entity": "",
     "project": "dsn_lab",
 }
@@ -23,6 +24,8 @@ settings:
   reference_dir=PATH  a folder with published accuracies by dataset, to compare with: the files
                       that dsn_lab/analysis/published.yaml lists, and <Method>_accuracy.csv in
                       tsml-eval's form (a dataset a row, column 0 the archive's split)
+  mixed=true          test single networks against published ensembles, too, and ensembles against
+                      single networks (false)
   scatter='A / B; C / D'
                       pairs of methods to draw against each other, A up and B across (each
                       method against the first)
@@ -90,7 +93,10 @@ def _run(given: argparse.Namespace, settings: dict[str, str]) -> list[str]:
     from dsn_lab.report.build import build
 
     reference = Path(settings["reference_dir"]) if settings["reference_dir"] else None
-    return [str(build(given.results, out, reference, _pairs(settings["scatter"])))]
+    if settings["mixed"] not in ("true", "false"):
+        raise UserError(f"mixed={settings['mixed']}: must be true or false")
+    mixed = settings["mixed"] == "true"
+    return [str(build(given.results, out, reference, _pairs(settings["scatter"]), mixed))]
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

@@ -15,7 +15,16 @@ from dsn_lab.errors import UserError
 from dsn_lab.report.inputs import Inputs
 from dsn_lab.report.parts import Section
 from dsn_lab.report.tables import accuracy_flops as cost
-from dsn_lab.report.tables import comparison, fields, overview, paper, pruning, published, wins
+from dsn_lab.report.tables import (
+    comparison,
+    fields,
+    overview,
+    paper,
+    pruning,
+    published,
+    sensitivity,
+    wins,
+)
 from dsn_lab.storage import written_whole
 
 PAGE = "report.html"
@@ -26,6 +35,7 @@ def build(
     out: Path,
     reference_dir: Path | None,
     scatter: Sequence[tuple[str, str]] = (),
+    mixed: bool = False,
 ) -> Path:
     """Write the page, and below ``parts/`` PNG, CSV and LaTeX of each of its parts.
 
@@ -35,6 +45,7 @@ def build(
             ``tsml-eval/``.
         reference_dir: a folder of published results, or None.
         scatter: pairs of methods to draw against each other, up and across.
+        mixed: test single networks and ensembles against published results of either kind.
 
     Returns:
         The page.
@@ -43,7 +54,7 @@ def build(
         UserError: there is nothing to report on, or the reference folder cannot be used.
     """
     collection = collect(results)
-    inputs = Inputs(collection, load(reference_dir) if reference_dir else None, scatter)
+    inputs = Inputs(collection, load(reference_dir) if reference_dir else None, scatter, mixed)
     _require_known(scatter, inputs)
     sections, absent = parts(inputs)
     folder = out / "parts"
@@ -60,7 +71,8 @@ def build(
 
 
 def _require_known(scatter: Sequence[tuple[str, str]], inputs: Inputs) -> None:
-    known = list(inputs.methods)
+    known = [*inputs.methods, *inputs.networks.methods]
+    known += [*inputs.ensembles.methods, *inputs.networks.ensembles.methods]
     if inputs.published is not None:
         known += [published.beside(name) for name in inputs.published.scores]
     for name in itertools.chain(*scatter):
@@ -87,6 +99,8 @@ def parts(inputs: Inputs) -> tuple[list[Section], list[tuple[str, str]]]:
         ("Accuracy against FLOPs", cost.section(inputs)),
         ("Receptive fields with and without groups", fields.section(inputs)),
         ("Structured pruning", pruning.section(inputs)),
+        (sensitivity.TITLE, sensitivity.section(inputs)),
+        (redundancy.TITLE, redundancy.section(inputs)),
     ]
     sections = [part for _, part in candidates if isinstance(part, Section)]
     return sections, [(title, part) for title, part in candidates if isinstance(part, str)]

@@ -73,6 +73,23 @@ def said(points: pd.DataFrame) -> str:
     )
 
 
+def sensitivity(data: pd.DataFrame, stages: Sequence[str]) -> Figure:
+    """Share removed (left) and accuracy of each stage (right) against ``penalty``."""
+    figure = Figure(figsize=(8.5, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(data["penalty"], data["removed"], "-o", color=COLOURS[0])
+    left.set(ylabel="share of parameters removed", ylim=(0, 1))
+    for i, stage in enumerate(stages):
+        right.plot(data["penalty"], data[stage], marker=MARKERS[i], color=COLOURS[i], label=stage)
+    right.set(ylabel="test accuracy")
+    right.legend(frameon=False)
+    for axes in (left, right):
+        axes.set(xlabel="lambda", xscale="log")
+        axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
+        axes.grid(alpha=0.25)
+    return figure
+
+
 def compression(shares: pd.Series) -> Figure:
     """Histogram of the share of parameters removed, with mean and median."""
     figure = Figure(figsize=(6, 3.2), layout="constrained")

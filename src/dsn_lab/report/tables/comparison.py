@@ -1,6 +1,7 @@
 """Methods against each other: one family of tests, shown as a table, a diagram and a matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -14,9 +15,9 @@ METHODS, ENSEMBLES = "Comparison of methods", "Comparison of ensembles"
 HOLM = "p, Holm"
 TESTS = (
     "p: two-sided Wilcoxon signed-rank test over datasets; Holm: corrected for all {tests} of this "
-    f"family. Bold: different at {stats.ALPHA:g}{{friedman}}. Better, equivalent, worse: "
-    "probabilities for the first by the Bayesian signed-rank test, where a difference of up to "
-    "one point is equivalence."
+    f"family. Bold: different at {stats.ALPHA:g}{{gate}}. Better, equivalent, worse: probabilities "
+    "for the first by the Bayesian signed-rank test, where a difference of up to one point is "
+    "equivalence."
 )
 
 
@@ -75,8 +76,8 @@ def family(
     friedman = stats.friedman_p(scores)
     rows = compared[compared["first"].isin(ours) | compared["second"].isin(ours)]
     rows = stats.beliefs(rows, scores)
-    gate = "" if friedman is None else f", after Friedman's test (p {p_value(friedman)})"
-    tests = TESTS.format(tests=count(len(compared), "test"), friedman=gate)
+    gate = _gate(friedman)
+    tests = TESTS.format(tests=count(len(compared), "test"), gate=gate)
     items: list[Table | Picture] = [pairwise(f"pairwise_{name}", rows, tests, basis)]
     common = scores.dropna()
     if len(common) < 2:
@@ -114,14 +115,12 @@ def pairwise(name: str, data: pd.DataFrame, tests: str, basis: str) -> Table:
             "mean %": [f"{100 * x:.2f}" for x in data["mean_first"]],
             "against, mean %": [f"{100 * x:.2f}" for x in data["mean_second"]],
             "difference": [signed(100 * x) for x in data["difference"]],
-            "wins": data["wins"].astype(str),
-            "ties": data["ties"].astype(str),
-            "losses": data["losses"].astype(str),
+            "wins / ties / losses": _slashed(data[["wins", "ties", "losses"]], str),
             "p": data["p"].map(p_value),
             HOLM: data["p_holm"].map(p_value),
-            "better": data["p_first"].map(probability),
-            "equivalent": data["p_rope"].map(probability),
-            "worse": data["p_second"].map(probability),
+            "better / equivalent / worse": _slashed(
+                data[["p_first", "p_rope", "p_second"]], probability
+            ),
         }
     )
     column = list(display.columns).index(HOLM)
@@ -133,6 +132,20 @@ def pairwise(name: str, data: pd.DataFrame, tests: str, basis: str) -> Table:
         "no probabilities." * bool(few)
     )
     return Table(name, caption, display, data, ("against",), marks)
+
+
+def _slashed(columns: pd.DataFrame, form: Callable[[Any], str]) -> list[str]:
+    return [" / ".join(map(form, row)) for row in columns.itertuples(index=False)]
+
+
+def _gate(friedman: float | None) -> str:
+    """What Friedman's test has to say in a caption, after a word like bold."""
+    if friedman is None:
+        return ""
+    said = f"Friedman's test (p {p_value(friedman)})"
+    if friedman <= stats.ALPHA:
+        return f", after {said}"
+    return f"; none is, for {said} finds no difference between the methods"
 
 
 def _pairs(

@@ -10,6 +10,10 @@ from dsn_lab.report.parts import Picture, Table, picture
 
 NONE = "–"
 PENALTY = "config.dsp.penalty"
+ROLES = ("base", "fine-tuned", "scratch")
+TITLES = {"removed": "removed %", "removed_their_count": "removed, as authors count"} | {
+    role: f"{role} ensemble %" for role in ROLES
+}
 
 
 def items(inputs: Inputs, family: Family) -> list[Table | Picture]:
@@ -58,29 +62,24 @@ def _authors(inputs: Inputs, family: Family, both: pd.DataFrame, basis: str) -> 
     data["removed_difference"] = data["removed_their_count"] - data["removed_theirs"]
     whole = inputs.networks.ensembles
     scores = aggregate.complete(whole.on_split) if whole.methods else pd.DataFrame()
-    for role in ("base", "scratch"):
+    for role in (role for role in ROLES if role in both):
         label = ensembles.label(family.roles.get(role, ""), family.model)
         ours = scores[label] if label in scores else pd.Series(dtype=float)
         data[role] = ours.reindex(data.index)
         data[f"{role}_theirs"] = both[role]
-        data[f"{role}_difference"] = data[role] - data[f"{role}_theirs"]
+        data[f"{role}_difference"] = data[role] - both[role]
     display = pd.DataFrame({"dataset": data.index})
-    for column, title in (
-        ("removed", "removed %"), ("removed_their_count", "as they count"),
-        ("removed_theirs", "authors"), ("removed_difference", "difference"),
-        ("base", "base ensemble %"), ("base_theirs", "authors' base"),
-        ("base_difference", "base, difference"), ("scratch", "scratch ensemble %"),
-        ("scratch_theirs", "authors' scratch"), ("scratch_difference", "scratch, difference"),
-    ):  # fmt: skip
+    for column in data.columns.drop("frozen"):
         form = signed if "difference" in column else "{:.2f}".format
+        title = TITLES.get(column) or column.replace("_theirs", ", authors").replace("_", ", ")
         display[title] = [NONE if pd.isna(x) else form(100 * x) for x in data[column]]
     said = penalties_of(inputs, family)
     caption = (
         f"{family.method} beside the DSP authors' results by dataset (lambda 1e-5, five seeds; "
         f"ours: lambda {said}). Their counts of parameters include frozen filters "
-        f"({joined([f'{x:g}' for x in frozen])} more than ours in a base network). On "
+        f"({joined([f'{x:g}' for x in frozen.dropna()])} more than ours in a base network). On "
         f"average we remove {signed(100 * data['removed_difference'].mean(), 1)} points more, over "
-        f"{count(len(data), 'dataset')}. {basis}."
+        f"{count(int(data['removed_difference'].count()), 'dataset')}. {basis}."
     )
     name = f"pruning_{family.model}_authors"
     return Table(name, caption, display, data.reset_index(names="dataset"))

@@ -139,17 +139,18 @@ def _figures(networks: Inputs, family: Family, table: pd.DataFrame) -> list[Tabl
     """The stages as methods against each other, and accuracy against cost."""
     items: list[Table | Picture] = []
     for name, inputs in (("", networks), ("_ensembles", networks.ensembles)):
-        labels = list(table["network"])
-        if name:
-            labels = [_ensemble_of(networks, network) for network in labels]
-            labels = [label for label in labels if label in inputs.methods]
-        if len(labels) < 2:
-            continue
-        scores = aggregate.complete(inputs.on_split)[labels]
-        said = _said(inputs, labels, scores.index)
         key = f"pruning_{family.model}{name}"
-        items += comparison.family(key, scores, labels, said, inputs.chosen)
-        items.append(_against_cost(key, inputs, labels, said))
+        labels = {
+            network: _ensemble_of(networks, network) if name else network
+            for network in table["network"]
+        }
+        roles = [labels[r] for r in family.roles.values() if labels[r] in inputs.methods]
+        if len(roles) > 1:
+            scores = aggregate.complete(inputs.on_split)[roles]
+            basis = _said(inputs, roles, scores.index)
+            items += comparison.family(key, scores, roles, basis, inputs.chosen)
+            every = [label for label in labels.values() if label in inputs.methods]
+            items.append(_against_cost(key, inputs, every, basis))
     return items
 
 

@@ -5,6 +5,7 @@ import itertools
 import pandas as pd
 
 from dsn_lab.analysis import aggregate, stats
+from dsn_lab.analysis.published import Published
 from dsn_lab.report.inputs import SPLIT, Inputs, count
 from dsn_lab.report.parts import Picture, Section, Table
 from dsn_lab.report.tables import comparison
@@ -48,14 +49,9 @@ def section(inputs: Inputs) -> Section | str:
         return "No dataset is both complete here and in the published results."
     text = (
         "† published. Published accuracies are on the archive's own split, and so are ours here. "
-        f"Ours are {'ensembles' if inputs.are_ensembles else 'means of single networks'}; of the "
-        "published, "
-        + "; ".join(
-            f"{name} is a {inputs.published.runs[name]}"
-            for name in inputs.published.known
-            if beside(name) in both
-        )
-        + "; all others are single runs."
+        f"Ours are {'ensembles' if inputs.are_ensembles else 'means of single networks'}. What a "
+        "published number is: "
+        + _kinds(inputs.published, [name for name in wanted if beside(name) in both])
     )
     return Section(key, ENSEMBLES if inputs.are_ensembles else TITLE, text, items)
 
@@ -65,7 +61,14 @@ def beside(name: str) -> str:
     return f"{name} †"
 
 
+def _kinds(published: Published, names: list[str]) -> str:
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(published.runs[name], []).append(name)
+    return "; ".join(f"{kind}: {', '.join(of_kind)}" for kind, of_kind in kinds.items()) + "."
+
+
 def _others(name: str, both: pd.DataFrame, pairs: list[tuple[str, str]], basis: str) -> Table:
     data = stats.beliefs(stats.compare(both, pairs), both)
-    tests = comparison.TESTS.format(tests=count(len(data), "test"), friedman="")
+    tests = comparison.TESTS.format(tests=count(len(data), "test"), gate="")
     return comparison.pairwise(name, data, tests, basis)
