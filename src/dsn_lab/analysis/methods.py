@@ -101,6 +101,8 @@ def _value(method: Record, key: str) -> str:
 def _label(method: Record, others: Sequence[Record]) -> str:
     alike = [other for other in others if other["model"] == method["model"]]
     kind = [key for key in KIND if len({_value(other, key) for other in alike}) > 1]
+    if "dsp" in method and "dsp" not in kind:
+        kind.append("dsp")  # a pruned network is never called by the model's name alone
     alike = [o for o in alike if all(_value(o, key) == _value(method, key) for key in kind)]
     parts = [NAMES.get(method["model"], method["model"])]
     parts += [_say(key, method) for key in [*kind, *_telling(alike)]]

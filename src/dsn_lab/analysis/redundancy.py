@@ -21,7 +21,8 @@ def cosine_sum(feature_map: Tensor) -> Tensor:
     mean = norms.sum(dim=1) / ((norms > 0).sum(dim=1) + 1)
     active = norms > mean[:, None]
     unit = torch.nn.functional.normalize(feature_map, dim=-1) * active[:, :, None]
-    return ((unit @ unit.transpose(1, 2)).sum(dim=(1, 2)) - active.sum(dim=1)) / 2
+    every: Tensor = (unit @ unit.transpose(1, 2)).sum(dim=(1, 2))
+    return (every - active.sum(dim=1)) / 2
 
 
 def mean_correlation(feature_map: Tensor) -> float:

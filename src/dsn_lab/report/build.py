@@ -22,6 +22,7 @@ from dsn_lab.report.tables import (
     paper,
     pruning,
     published,
+    redundancy,
     sensitivity,
     wins,
 )

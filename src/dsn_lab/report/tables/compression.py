@@ -19,6 +19,7 @@ TITLES = {"removed": "removed %", "removed_their_count": "removed, as authors co
 def items(inputs: Inputs, family: Family) -> list[Table | Picture]:
     """A histogram from two datasets on; a table if the authors' results are at hand."""
     runs = inputs.runs[(inputs.runs["method"] == family.method) & (inputs.runs["fold"] == SPLIT)]
+    runs = runs.assign(compression=1 - runs["params_pruned"] / runs["params_base"])
     columns = ["compression", "params_base", "params_pruned"]
     removed = runs.groupby("dataset")[columns].mean()
     basis = inputs.basis(inputs.on_split.query("method == @family.method"))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from dsn_lab.analysis.stages import Family
 from dsn_lab.data.load import digests, load_dataset
-from dsn_lab.data.wanted import Wanted
+from dsn_lab.data.wanted import OWN, Wanted
 from dsn_lab.errors import UserError
 from dsn_lab.records.cell import Folder
 from dsn_lab.report.inputs import SPLIT, Inputs, count
@@ -55,12 +55,16 @@ def _rows(inputs: Inputs, run: dict[str, Any]) -> list[dict[str, Any]]:
     """A row a network of the run; none without its networks and data."""
     root = inputs.collection.root
     pruned = Folder(root / run["path"])
-    files = {"pretrained": pruned.stage("pretrained"), "pruned": pruned.model}
+    files = {name: pruned.stage(name) for name in ("pretrained", "pruned")}
+    files["final"] = pruned.model
     if run["base"] is not None:
         files = {"base": Folder(root / run["base"]).model, **files}
     files = {name: path for name, path in files.items() if path.exists()}
+    if "pretrained" not in files or run["archive"] == OWN:
+        return []
     wanted = Wanted(run["dataset"], run["archive"])
-    if "pretrained" not in files or (digests(wanted) or ("",))[0] != run.get("sha256_train"):
+    here = digests(wanted)
+    if here is None or here[0] != run["sha256_train"]:
         return []
     series = load_dataset(wanted, scaling=run["config.dataset.scaling"]).x_train[:SHOWN_SERIES]
     try:
@@ -95,7 +99,8 @@ def _measured(path: Path, series: Any) -> dict[str, float]:
 
 
 def _table(family: Family, data: pd.DataFrame) -> Table:
-    order = [name for name in ("base", "pretrained", "pruned") if name in set(data["network"])]
+    there = set(data["network"])
+    order = [name for name in ("base", "pretrained", "pruned", "final") if name in there]
     means = data.groupby("network")[["authors", "ours", "filters"]].mean().loc[order]
     display = pd.DataFrame(
         {
@@ -108,6 +113,6 @@ def _table(family: Family, data: pd.DataFrame) -> Table:
     caption = (
         f"{family.method}: redundancy of feature maps, mean over "
         f"{count(data['dataset'].nunique(), 'dataset')}, one seed each, at most {SHOWN_SERIES} "
-        "training series; pruned: the run's final network."
+        "training series; final: what the run ended with."
     )
     return Table(f"redundancy_{family.model}", caption, display, data)

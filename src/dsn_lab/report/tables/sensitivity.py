@@ -40,8 +40,9 @@ def _of_model(inputs: Inputs, model: str, methods: Sequence[str]) -> list[Table 
     measures = {"compression": "removed"} | {
         f"accuracy_{key}": stage for key, stage in stages.STAGES.items()
     }
-    measures = {key: name for key, name in measures.items() if key in runs}
     runs = runs[runs["dataset"].isin(datasets)]
+    runs = runs.assign(compression=1 - runs["params_pruned"] / runs["params_base"])
+    measures = {key: name for key, name in measures.items() if key in runs}
     means = runs.groupby(["method", "dataset"])[list(measures)].mean().groupby("method").mean()
     settings = {method: inputs.collection.settings[method] for method in methods}
     varied = _varied(settings)
