@@ -125,8 +125,13 @@ def test_the_headline_is_the_stage_that_gave_the_test_accuracy(tmp_path: Path) -
         "flops_base": 9, "flops_pruned": 4,
     }  # fmt: skip
     for seed in range(2):
-        accuracies = {"pretrained": 0.7, "pruned": 0.5, "finetuned": 0.9, "scratch": 0.8}
-        made = {f"accuracy_{stage}": value for stage, value in accuracies.items()}
+        accuracies: dict[str, Any] = {
+            "pretrained": 0.7,
+            "pruned": 0.5,
+            "finetuned": 0.9,
+            "scratch": 0.8,
+        }
+        made: dict[str, Any] = {f"accuracy_{stage}": value for stage, value in accuracies.items()}
         folder = write(tmp_path, record("Coffee", accuracy=0.9, seed=seed, **shared, **made), "d")
         predictions(folder, **accuracies)
     found = collect(tmp_path)

@@ -22,7 +22,8 @@ def cosine_sum(feature_map: Tensor) -> Tensor:
     active = norms > mean[:, None]
     unit = torch.nn.functional.normalize(feature_map, dim=-1) * active[:, :, None]
     every: Tensor = (unit @ unit.transpose(1, 2)).sum(dim=(1, 2))
-    return (every - active.sum(dim=1)) / 2
+    pairs: Tensor = (every - active.sum(dim=1)) / 2
+    return pairs
 
 
 def mean_correlation(feature_map: Tensor) -> float:

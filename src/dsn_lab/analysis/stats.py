@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import networkx as nx
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import friedmanchisquare, rankdata, wilcoxon
 
 from dsn_lab.analysis.bayes import signed_rank
@@ -25,7 +25,7 @@ SMALL = 13
 DIGITS = 5
 
 
-def wilcoxon_p(first: Sequence[float], second: Sequence[float]) -> float:
+def wilcoxon_p(first: ArrayLike, second: ArrayLike) -> float:
     """Two-sided p-value of Wilcoxon's signed-rank test; 1 if no pair differs.
 
     Pairs without a difference are left out (``zero_method="wilcox"``).
