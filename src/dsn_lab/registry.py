@@ -165,5 +165,7 @@ penalties: Registry[Any] = Registry("dsp.loss", "dsn_lab.prune.penalties")
 metrics: Registry[Any] = Registry("metric", "dsn_lab.run.metrics")
 loggers: Registry[Any] = Registry("logger", "dsn_lab.run.loggers")
 
-# By the configuration's group, those whose settings belong to a cell's identity.
-GROUPS = {"model": networks, "dst": sparse_training, "dsp": pruning}
+# By the configuration's group, those whose settings belong to a cell's identity; and the rules that
+# are chosen within a group, whose settings come along (dst.growth={name:momentum,decay:0.9}).
+GROUPS = {each.kind: each for each in (networks, sparse_training, pruning)}
+RULES = {each.kind: each for each in (growths, drops, distributions, penalties)}

@@ -17,6 +17,7 @@ from typing import Any
 
 from dsn_lab.records import identity
 from dsn_lab.records.results import Record
+from dsn_lab.registry import ABSENT
 from dsn_lab.storage import packaged_yaml
 
 CHOICES = ("model", "dst", "dsp", "sparsity")
@@ -30,7 +31,6 @@ BY_ARCHIVE = {"config.model.width", "config.model.padding", "config.dataset.scal
 KIND = ("dst", "dsp")
 FIRST = ("sparsity", "config.model.groups", "config.trainer.max_epochs")
 NAMES = {"dsn": "DSN", "lite": "LITE", "inception": "Inception"}
-ABSENT = "absent"
 
 
 def labels(records: Sequence[Record]) -> tuple[list[str], dict[str, Record]]:
@@ -92,7 +92,7 @@ def _telling(methods: Sequence[Record]) -> list[str]:
 
 
 def _value(method: Record, key: str) -> str:
-    return json.dumps(method[key]) if key in method else ABSENT
+    return json.dumps(method[key]) if key in method else "absent"
 
 
 def _label(method: Record, others: Sequence[Record]) -> str:
@@ -107,9 +107,11 @@ def _label(method: Record, others: Sequence[Record]) -> str:
 def _say(key: str, method: Record) -> str:
     """A setting in a few words; the usual choice of ``dst`` and ``dsp`` in none."""
     short = key.removeprefix("config.model.").removeprefix("config.")
-    if key not in method:
+    group = key.removeprefix(identity.PREFIX).partition(".")[0]
+    first = identity.first(key.removeprefix(identity.PREFIX), method.get(f"config.{group}.name"))
+    value = method.get(key, first)
+    if value is ABSENT:
         return f"no-{short}"
-    value = method[key]
     if key == "sparsity":
         return f"S={value:g}"
     if key == "config.trainer.max_epochs":

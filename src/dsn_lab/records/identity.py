@@ -41,7 +41,8 @@ RUNTIME = {
 SOURCES = {"archive_defaults", "sparse_layers", "penalty_weights", "sparsity"}
 
 # The value that each later setting came with, which kept what was there before. Lines are added,
-# and never changed: a default that changes makes new cells because its value is not this one.
+# and never changed: a default that changes makes new cells because its value is not this one. A key
+# may name the choice whose setting it is: "model.lite.widths", "dst.momentum.decay".
 FIRST: Mapping[str, Any] = {
     "dataset.label": None,
     "dataset.split_seed": None,
@@ -49,12 +50,15 @@ FIRST: Mapping[str, Any] = {
     "dsp.loss": "instance_l21",
     "dsp.shape_from": None,
     "dst.drop": "magnitude",
+    "dst.momentum.decay": 0.9,
+    "dst.momentum.observes": "epochs",
     "dst.state": "zero",
     "dst.update_steps": None,
     "model.distribution": "uniform",
 }
 
-# Raised when a choice's settings come to mean something else: {"model.dsn": 2}.
+# Raised when a choice's settings come to mean something else: {"model.dsn": 2}; for a rule, whose
+# defaults stand in no configuration file, when a default changes: {"dst.growth.momentum": 2}.
 REVISIONS: Mapping[str, int] = {}
 
 
@@ -67,13 +71,16 @@ def settings_of(composed: Mapping[str, Any]) -> Settings:
     dst = counted.get("dst")
     if isinstance(dst, dict) and dst.get("seed") == counted.get("seed"):
         dst.pop("seed", None)
-    for group in registry.GROUPS:
+    chosen = {group: (counted.get(group) or {}).get("name") for group in registry.GROUPS}
+    for kind in registry.RULES:
+        group, _, key = kind.partition(".")
         part = counted.get(group) or {}
-        for key, value in part.items():
-            if isinstance(value, dict) and set(value) == {"name"}:
-                part[key] = value["name"]  # a rule without settings
-        if revision := REVISIONS.get(f"{group}.{part.get('name')}"):
-            part["revision"] = revision
+        if isinstance(rule := part.get(key), dict) and "name" in rule:
+            part[key] = rule.pop("name")
+            part |= {str(part[key]): rule} if rule else {}
+        chosen[kind] = part.get(key)
+    revised = {kind: REVISIONS.get(f"{kind}.{name}") for kind, name in chosen.items()}
+    counted |= {f"revision of {kind}": number for kind, number in revised.items() if number}
     result = canonical(counted)
     assert isinstance(result, dict)
     return result
@@ -136,16 +143,22 @@ def counted(settings: Mapping[str, Any]) -> Settings:
     return {
         key: value
         for key, value in settings.items()
-        if not _same(value, _first(key, settings.get(f"{key.partition('.')[0]}.name")))
+        if not _same(value, first(key, settings.get(f"{key.partition('.')[0]}.name")))
     }
 
 
-def _first(key: str, name: str | None) -> Any:
-    """The value at which a setting counts as absent, or ``ABSENT`` if it always counts."""
-    if key in FIRST:
-        return FIRST[key]
+def first(key: str, name: str | None) -> Any:
+    """The value at which a setting counts as absent, or ``ABSENT`` if it always counts.
+
+    Args:
+        key: of flat settings.
+        name: the choice of its group, if there is one.
+    """
     group, _, setting = key.partition(".")
-    if key in format0.KEYS or group == "trainer" or setting == "revision":
+    for listed in (f"{group}.{name}.{setting}", key):
+        if listed in FIRST:
+            return FIRST[listed]
+    if key in format0.KEYS or group == "trainer":
         return registry.ABSENT
     return _default(group, name, setting)
 
@@ -157,12 +170,15 @@ def _default(group: str, name: str | None, setting: str) -> Any:
         fields = DatasetConfig.model_fields if setting else Config.model_fields
         field = fields.get(setting or group)
         return registry.ABSENT if field is None or field.is_required() else field.default
-    if group not in registry.GROUPS or name is None:
-        return registry.ABSENT
-    try:
-        return registry.GROUPS[group].default(name, setting)
-    except UserError:
-        return registry.ABSENT  # somebody else's, and not at hand here
+    rule, _, of_rule = setting.rpartition(".")
+    read_by = [(registry.GROUPS[group], name)] if group in registry.GROUPS and not rule else []
+    read_by += [(each, rule) for kind, each in registry.RULES.items() if kind.startswith(group)]
+    for choices, chosen in read_by:
+        try:
+            return choices.default(str(chosen), of_rule)
+        except UserError:
+            pass  # somebody else's, and not at hand here
+    return registry.ABSENT
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -191,8 +207,8 @@ def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     for key in sorted(stored.keys() | now.keys()):
         values = []
         for settings in (stored, now):
-            first = _first(key, settings.get(f"{key.partition('.')[0]}.name"))
-            values.append(settings.get(key, first))
+            usual = first(key, settings.get(f"{key.partition('.')[0]}.name"))
+            values.append(settings.get(key, usual))
         if not _same(*values):
             was, is_now = ("absent" if v is registry.ABSENT else repr(v) for v in values)
             said.append(f"{key} was {was}, now {is_now}")
