@@ -37,15 +37,24 @@ class Registry(Generic[T]):
         self.kind, self.package = kind, package
         self._items: dict[str, T] = {}
         self._small: dict[str, Mapping[str, Any]] = {}
+        self._first: dict[str, Mapping[str, Any]] = {}
         self._complete = False
 
-    def register(self, name: str, *, small: Mapping[str, Any] | None = None) -> Callable[[T], T]:
+    def register(
+        self,
+        name: str,
+        *,
+        small: Mapping[str, Any] | None = None,
+        first: Mapping[str, Any] | None = None,
+    ) -> Callable[[T], T]:
         """Decorate a class or function to make it a choice.
 
         Args:
             name: what the configuration and files call it, for good.
             small: settings with which it has every part and trains in a second; the contract
                 tests take them.
+            first: of settings whose default has changed since they came, the value that they came
+                with (:data:`dsn_lab.records.identity.FIRST` holds those of ours).
 
         Raises:
             ValueError: another item has this name.
@@ -56,6 +65,7 @@ class Registry(Generic[T]):
             if held is not None and _place(held) != _place(item):
                 raise ValueError(f"{self.kind}={name} is {_place(held)} already")
             self._items[name], self._small[name] = item, small or {}
+            self._first[name] = first or {}
             return item
 
         return keep
@@ -86,6 +96,14 @@ class Registry(Generic[T]):
         """Settings with which a choice trains in a second."""
         self[name]
         return self._small[name]
+
+    def first(self, name: str, setting: str) -> Any:
+        """The value that a setting of a choice came with: as given, else its signature's default.
+
+        ``ABSENT`` if there is neither.
+        """
+        self[name]
+        return self._first[name].get(setting, self.default(name, setting))
 
     def default(self, name: str, setting: str) -> Any:
         """The default of a setting in the choice's signature, or ``ABSENT``."""

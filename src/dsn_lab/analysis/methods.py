@@ -23,7 +23,7 @@ from dsn_lab.storage import packaged_yaml
 CHOICES = ("model", "dst", "dsp", "sparsity")
 NOT_OF_A_METHOD = {f"{identity.PREFIX}{key}" for key in ("fold", "seed")} | {
     f"{identity.PREFIX}dataset.{key}"
-    for key in ("name", "archive", "test_size", "split_seed", "label")
+    for key in ("name", "archive", "test_size", "split_seed", "label", "data")
 }
 SAID_BY_SPARSITY = {"config.sparsity", "config.model.sparsity"}
 BY_ARCHIVE = {"config.model.width", "config.model.padding", "config.dataset.scaling"}
@@ -61,7 +61,7 @@ def _identities(records: Sequence[Record]) -> Iterable[str]:
     dropped |= NOT_OF_A_METHOD | SAID_BY_SPARSITY
     for record in records:
         method = {key: record[key] for key in CHOICES if key in record}
-        counted = identity.counted(identity.recorded(record))
+        counted = identity.counted(identity.recorded(record), record.get("uncounted") or ())
         told = {f"{identity.PREFIX}{key}": value for key, value in counted.items()}
         method |= {key: value for key, value in told.items() if key not in dropped}
         yield json.dumps(method, sort_keys=True)

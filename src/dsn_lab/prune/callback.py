@@ -168,8 +168,8 @@ class StructuredPruning(Staged):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Undo :meth:`state_dict`."""
-        for name, value in state_dict.items():
-            setattr(self, name, value)
+        self.scores, self.cuts = state_dict["scores"], state_dict["cuts"]
+        self.pretrained, self.pruned = state_dict["pretrained"], state_dict["pruned"]
 
 
 def _stage(network: Prunable) -> Stage:

@@ -16,7 +16,7 @@ folders of all times keep their names.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
 
@@ -62,10 +62,10 @@ FIRST: Mapping[str, Any] = {
 REVISIONS: Mapping[str, int] = {}
 
 
-def settings_of(composed: Mapping[str, Any]) -> Settings:
+def settings_of(composed: Mapping[str, Any], *, typed: bool = False) -> Settings:
     """The settings that decide a cell's result, of a resolved configuration, nested as there.
 
-    Fold and seed are among them.
+    Fold and seed are among them. With ``typed`` numbers are left as they were typed.
     """
     counted = _without(composed, "")
     dst = counted.get("dst")
@@ -81,7 +81,7 @@ def settings_of(composed: Mapping[str, Any]) -> Settings:
         chosen[kind] = part.get(key)
     revised = {kind: REVISIONS.get(f"{kind}.{name}") for kind, name in chosen.items()}
     counted |= {f"revision of {kind}": number for kind, number in revised.items() if number}
-    result = canonical(counted)
+    result = counted if typed else canonical(counted)
     assert isinstance(result, dict)
     return result
 
@@ -138,12 +138,19 @@ def recorded(record: Mapping[str, Any]) -> Settings:
     return result
 
 
-def counted(settings: Mapping[str, Any]) -> Settings:
-    """Of flat settings those that tell runs apart: without what is at its first value."""
+def counted(settings: Mapping[str, Any], uncounted: Collection[str] = ()) -> Settings:
+    """Of flat settings those that tell runs apart: without what is at its first value.
+
+    Args:
+        settings: of a run.
+        uncounted: settings that were at their first value when the run was recorded; whoever reads
+            the record may not have at hand what they are settings of.
+    """
     return {
         key: value
         for key, value in settings.items()
-        if not _same(value, first(key, settings.get(f"{key.partition('.')[0]}.name")))
+        if key not in uncounted
+        and not _same(value, first(key, settings.get(f"{key.partition('.')[0]}.name")))
     }
 
 
@@ -165,7 +172,7 @@ def first(key: str, name: str | None) -> Any:
 
 @cache
 def _default(group: str, name: str | None, setting: str) -> Any:
-    """The default of a setting that is not listed: in the signature of what reads it."""
+    """The first value of a setting that is not listed here: where what reads it is registered."""
     if not setting or group == "dataset":
         fields = DatasetConfig.model_fields if setting else Config.model_fields
         field = fields.get(setting or group)
@@ -175,7 +182,7 @@ def _default(group: str, name: str | None, setting: str) -> Any:
     read_by += [(each, rule) for kind, each in registry.RULES.items() if kind.startswith(group)]
     for choices, chosen in read_by:
         try:
-            return choices.default(str(chosen), of_rule)
+            return choices.first(str(chosen), of_rule)
         except UserError:
             pass  # somebody else's, and not at hand here
     return registry.ABSENT
@@ -192,9 +199,12 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def digest(settings: Mapping[str, Any]) -> str:
-    """Eight digits for nested settings, whatever fold and seed: the name of a method's folder."""
-    told = format0.digested(nested(counted(flat(settings, ""))))
+def digest(settings: Mapping[str, Any], *, typed: bool = False) -> str:
+    """Eight digits for nested settings, whatever fold and seed: the name of a method's folder.
+
+    With ``typed`` of numbers as they were typed, as the first results had it.
+    """
+    told = format0.digested(nested(counted(flat(settings, ""))), typed=typed)
     return hashlib.sha256(_text(told).encode()).hexdigest()[:8]
 
 
@@ -215,26 +225,21 @@ def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def folder(settings: Mapping[str, Any], choices: Mapping[str, str]) -> str:
+def folder(settings: Mapping[str, Any], choices: Mapping[str, str], *, typed: bool = False) -> str:
     """A cell's folder: dataset / choices and a digest of the settings / fold and seed.
 
     Args:
         settings: nested, of :func:`settings_of`.
         choices: names of the ``model``, ``dst`` and ``dsp``.
+        typed: as for :func:`digest`.
     """
     parts = [choices["model"]]
     parts += [choices["dst"]] if choices["dst"] != "none" else []
     parts += [f"dsp-{choices['dsp']}"] if choices["dsp"] != "none" else []
     sparsity = settings["model"].get("sparsity")
     if sparsity is not None:
-        parts += [f"S{float(sparsity) if isinstance(sparsity, int) else sparsity}"]
+        parts += [f"S{sparsity if typed or not isinstance(sparsity, int) else float(sparsity)}"]
     return (
-        f"{settings['dataset']['name']}/{'-'.join(parts)}-{digest(settings)}/"
+        f"{settings['dataset']['name']}/{'-'.join(parts)}-{digest(settings, typed=typed)}/"
         f"fold{settings['fold']}-seed{settings['seed']}"
     )
-
-
-def unread(sentinels: Iterable[str], settings: Mapping[str, Any]) -> set[str]:
-    """Of values that were put in the place of settings, those that no part has taken over."""
-    told = _text(settings)
-    return {sentinel for sentinel in sentinels if sentinel not in told}

@@ -107,8 +107,8 @@ def require_same_data(stored: Mapping[str, Any], now: Mapping[str, str], folder:
         if was is not None and is_now is not None and was != is_now:
             raise UserError(
                 f"{folder} holds a run on other data of this name ({key} was {was[:12]}..., now "
-                f"{is_now[:12]}...): choose another results_dir or output_dir, the data_dir it was "
-                "run with, or force=true to replace it"
+                f"{is_now[:12]}...): choose another results_dir or output_dir, the data that it "
+                "was run on, or force=true to replace it"
             )
 
 

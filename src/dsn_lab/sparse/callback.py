@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from pydantic import Field, PositiveInt, validate_call
+from pydantic import AfterValidator, Field, PositiveInt, validate_call
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -20,6 +21,16 @@ from dsn_lab.sparse.schedule import drop_fraction, update_due
 from dsn_lab.sparse.update import State, apply, drop_and_grow
 
 NAME = "dynamic_sparse_training"
+
+
+def _rule(growth: Any) -> Any:
+    """Pydantic would name each of the alternatives in its complaint."""
+    if isinstance(growth, str) or (isinstance(growth, Mapping) and "name" in growth):
+        return growth
+    raise PydanticCustomError("rule", "must be a name, or settings with a name")
+
+
+Rule = Annotated[Any, AfterValidator(_rule)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -60,7 +71,7 @@ class DynamicSparseTraining(Callback):
     @validate_call
     def __init__(
         self,
-        growth: str | dict[str, Any] = "random",
+        growth: Rule = "random",
         drop: str = "magnitude",
         state: State = "zero",
         update_every: PositiveInt = 5,
@@ -71,8 +82,6 @@ class DynamicSparseTraining(Callback):
         seed: int = 0,
     ) -> None:
         chosen = {"name": growth} if isinstance(growth, str) else growth
-        if "name" not in chosen:
-            raise UserError(f"dst.growth={growth}: must be a name, or settings with a name")
         self.growth: Growth = growths.make(chosen, key="dst.growth")
         self.score = drops[drop]
         self.state = state
