@@ -60,13 +60,10 @@ class Tensors:
             for values, mix, norm in layers
             for tensor in (values, mix, norm.weight, norm.bias)
         ]
-        self.sizes = [0 if tensor is None else tensor.numel() for tensor in parameters]
-        # A gradient's shape where it is not flat.
-        self.shapes = [
-            None if tensor is None or tensor.dim() == 1 else tensor.shape for tensor in parameters
-        ]
-        starts = accumulate(self.sizes, initial=0)
-        self._starts = [4 * start for start, _ in zip(starts, self.sizes, strict=False)]
+        self._sizes = [0 if tensor is None else tensor.numel() for tensor in parameters]
+        self._shapes = [None if tensor is None else tensor.shape for tensor in parameters]
+        starts = accumulate(self._sizes, initial=0)
+        self._starts = [4 * start for start, _ in zip(starts, self._sizes, strict=False)]
         self.pointers = (LayerTensors * len(layers))(
             *(
                 LayerTensors(
@@ -89,13 +86,13 @@ class Tensors:
 
         In the order of the layers' values, matrix, weight and bias; None for what is not there.
         """
-        flat = torch.empty(sum(self.sizes))
+        flat = torch.empty(sum(self._sizes))
         first = flat.data_ptr()
-        pointers = (POINTER * len(self.sizes))(*(first + start for start in self._starts))
-        parts = zip(torch.split(flat, self.sizes), self.sizes, self.shapes, strict=True)
+        pointers = (POINTER * len(self._sizes))(*(first + start for start in self._starts))
+        parts = zip(torch.split_with_sizes(flat, self._sizes), self._shapes, strict=True)
         views = [
-            None if not size else part if shape is None else part.view(shape)
-            for part, size, shape in parts
+            None if shape is None else part if len(shape) == 1 else part.view(shape)
+            for part, shape in parts
         ]
         return views, pointers
 

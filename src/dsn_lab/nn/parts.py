@@ -27,6 +27,7 @@ class Parts:
     norms: tuple[nn.BatchNorm1d, ...]
     taps: tuple[Tensor, ...]
     sources: tuple[tuple[dict[str, Any], str], ...]
+    hooks: tuple[dict[int, Any], ...]
 
     def tensors(self) -> list[Tensor | None]:
         """All parameters and statistics as they are now."""
@@ -69,7 +70,13 @@ def read_parts(features: nn.Sequential, classifier: nn.Sequential) -> Parts | No
     if not _as_made(blocks, classify, norms):
         return None
     modules = (*features, *classifier)
-    return Parts(modules, tuple(blocks), classify, norms, *_tensors_of(blocks, classify, norms))
+    hooks = tuple(
+        getattr(module, f"_{when}_hooks")
+        for module in modules
+        for when in ("forward", "forward_pre", "backward", "backward_pre")
+    )
+    sources = _tensors_of(blocks, classify, norms)
+    return Parts(modules, tuple(blocks), classify, norms, *sources, hooks)
 
 
 def _as_made(blocks: list[Block], classify: nn.Conv1d, norms: Sequence[nn.BatchNorm1d]) -> bool:

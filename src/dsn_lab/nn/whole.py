@@ -123,15 +123,16 @@ def _runs(parts: Parts, x: Tensor) -> bool:
         and all(conv.prefers_packed and not conv.ranking_wanted for _, conv, _ in parts.blocks)
         and all(norm.training == training for norm in parts.norms)
         and not nn_module._has_any_global_hook()  # type: ignore[no-untyped-call]
-        and not any(
-            m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks
-            for m in parts.modules
-        )
+        and not any(parts.hooks)
     )
 
 
 class _Pending:
     """A forward pass whose backward pass may come; gone with the graph."""
+
+
+def _versions(parameters: tuple[Tensor | None, ...]) -> list[int]:
+    return [0 if parameter is None else parameter._version for parameter in parameters]
 
 
 class _Pass(torch.autograd.Function):
@@ -145,8 +146,7 @@ class _Pass(torch.autograd.Function):
         *parameters: Tensor | None,
     ) -> Tensor:
         logits = plan.forward(x, tensors, training=training, kept=True)
-        # To notice what changes in place before the backward pass.
-        ctx.save_for_backward(*parameters)
+        ctx.parameters, ctx.versions = parameters, _versions(parameters)
         ctx.pending = _Pending()
         plan.pending = weakref.ref(ctx.pending)
         ctx.plan, ctx.tensors, ctx.passes = plan, tensors, plan.passes
@@ -155,11 +155,12 @@ class _Pass(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        _, plan = ctx.saved_tensors, ctx.plan
+        plan = ctx.plan
         if plan.passes != ctx.passes:
-            raise RuntimeError(
-                "the network has run again since: a second backward pass is too late"
-            )
+            raise RuntimeError("too late for another backward pass: the network has run again")
+        # As torch does with what it saves, only in less time.
+        if _versions(ctx.parameters) != ctx.versions:
+            raise RuntimeError("a parameter has changed in place since the forward pass")
         gradients = plan.backward(grad.contiguous(), ctx.tensors)
         plan.pending = None
         wanted = ctx.needs_input_grad[4:]

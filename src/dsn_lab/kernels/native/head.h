@@ -17,19 +17,19 @@ inline void Plan::classify(Team& team, const LayerTensors& tensors, bool trainin
     const int batch = rows.batch, count = pooled * batch;
     team.each(shape.classes, [&](ptrdiff_t k) {
         const float* row = logits.get() + k * rows.stride;
-        float* const means = pool.data() + k * count;
+        double* const means = pool.data() + k * count;
         for (int p = 0; p < pooled; ++p) {
             const auto [from, to] = window(p, rows.time);
             for (int b = 0; b < batch; ++b) {
-                float sum = 0;
+                double sum = 0;
                 for (int t = from; t < to; ++t) sum += row[rows.place[ptrdiff_t(t) * batch + b]];
-                means[p * batch + b] = sum / float(to - from);
+                means[p * batch + b] = sum / (to - from);
             }
         }
         const NormTensors& norm = tensors.norm;
-        Statistics<float> used{norm.mean[k], norm.variance[k]};
+        Statistics<double> used{norm.mean[k], norm.variance[k]};
         if (training) {
-            used = statistics(means, count, float(count), All{});
+            used = statistics(means, count, double(count), All{});
             norm.follow(int(k), used, count);
         }
         head[k] = {norm.weight[k], norm.bias[k], used.mean, used.variance, norm.epsilon};
@@ -37,7 +37,7 @@ inline void Plan::classify(Team& team, const LayerTensors& tensors, bool trainin
             double sum = 0;
             for (int p = 0; p < pooled; ++p) sum += means[p * batch + b];
             result[ptrdiff_t(b) * shape.classes + k] =
-                float((sum / pooled - head[k].mean) * head[k].scale) + norm.bias[k];
+                float((sum / pooled - head[k].mean) * head[k].scale + norm.bias[k]);
         }
     });
 }
@@ -46,9 +46,11 @@ inline void Plan::classify(Team& team, const LayerTensors& tensors, bool trainin
 inline void Plan::classify_gradient(Team& team, const float* g, const LayerGradients& gradients) {
     const int batch = rows.batch, count = pooled * batch;
     team.each(shape.classes, [&](ptrdiff_t k) {
-        const float* const means = pool.data() + k * count;
-        const Norm<float>& norm = head[k];
-        const auto given = [&](int b) { return g[ptrdiff_t(b) * shape.classes + k] / pooled; };
+        const double* const means = pool.data() + k * count;
+        const Norm<double>& norm = head[k];
+        const auto given = [&](int b) {
+            return double(g[ptrdiff_t(b) * shape.classes + k]) / pooled;
+        };
         const auto normal = [&](int n) { return (means[n] - norm.mean) * norm.inverse; };
         double bias = 0, weight = 0;
         for (int n = 0; n < count; ++n) {
@@ -57,15 +59,16 @@ inline void Plan::classify_gradient(Team& team, const float* g, const LayerGradi
         }
         gradients.bias[k] = float(bias);
         gradients.weight[k] = float(weight);
-        const float offset = fixed ? 0 : float(bias / count), slope = fixed ? 0 : float(weight / count);
+        const double offset = fixed ? 0 : bias / count, slope = fixed ? 0 : weight / count;
         float* const row = dlogits.get() + k * rows.stride;
         std::fill_n(row, rows.length(), 0.f);
         for (int p = 0; p < pooled; ++p) {
             const auto [from, to] = window(p, rows.time);
             for (int b = 0; b < batch; ++b) {
-                const float share = norm.scale * (given(b) - offset - slope * normal(p * batch + b)) /
-                                    float(to - from);
-                for (int t = from; t < to; ++t) row[rows.place[ptrdiff_t(t) * batch + b]] += share;
+                const double share =
+                    norm.scale * (given(b) - offset - slope * normal(p * batch + b)) / (to - from);
+                for (int t = from; t < to; ++t)
+                    row[rows.place[ptrdiff_t(t) * batch + b]] += float(share);
             }
         }
     });

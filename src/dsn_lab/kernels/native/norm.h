@@ -28,10 +28,13 @@ struct Masked {
 template <class T, class F>
 T total(ptrdiff_t count, F f) {
     constexpr int parts = 64;
+    constexpr int few = 16;  // of a short row's end
     T sums[parts] = {};
     ptrdiff_t n = 0;
     for (; n + parts <= count; n += parts)
         for (int p = 0; p < parts; ++p) sums[p] += f(n + p);
+    for (; n + few <= count; n += few)
+        for (int p = 0; p < few; ++p) sums[p] += f(n + p);
     for (; n < count; ++n) sums[n % parts] += f(n);
     return sum_of<T, parts>(sums);
 }

@@ -35,10 +35,11 @@ struct NormTensors {
     int64_t* seen;
     double epsilon, momentum;
 
-    void follow(int c, Statistics<float> found, double count) const {
-        const float by = momentum < 0 ? 1 / float(*seen) : float(momentum);
-        mean[c] += by * (found.mean - mean[c]);
-        variance[c] += by * (found.variance * float(count / (count - 1)) - variance[c]);
+    template <class T>
+    void follow(int c, Statistics<T> found, double count) const {
+        const double by = momentum < 0 ? 1 / double(*seen) : momentum;
+        mean[c] = float(mean[c] + by * (found.mean - mean[c]));
+        variance[c] = float(variance[c] + by * (found.variance * count / (count - 1) - variance[c]));
     }
 };
 struct LayerTensors {
@@ -85,9 +86,10 @@ class Plan {
     ptrdiff_t weight_vectors, weight_units;
 
     Buffer x, mixed, dmixed, panels, z_tiles, z_rows, d, frames, logits, dlogits, sums, last_steps;
-    std::vector<float> pool, head_gradient, values, t_values, ordered;
+    std::vector<double> pool;  // of the head, which is in double precision: it costs nothing
+    std::vector<float> values, t_values, ordered;
     std::vector<int32_t> offsets, t_offsets;
-    std::vector<Norm<float>> head;
+    std::vector<Norm<double>> head;
 
 public:
     Plan(const PlanShape& shape, const LayerShape* of)

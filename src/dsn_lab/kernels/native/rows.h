@@ -14,8 +14,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <new>
 #include <utility>
 #include <vector>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "simd.h"
 
@@ -27,22 +32,28 @@ constexpr int lanes = Simd<float>::lanes;
 // cache, which has 32 KB or more.
 constexpr ptrdiff_t block_bytes = 40000;
 
-// Numbers at an address that vectors like, zeros at first, with a vector of room on both sides.
+// Numbers, zeros at first, from the start of a cache line, with a line of room on both sides.
 class Buffer {
+    static constexpr size_t line = 64, large_page = size_t(1) << 21;
     std::unique_ptr<char, decltype(&std::free)> held{nullptr, &std::free};
     size_t size = 0;
 
 public:
     void need(size_t count) {
         if (count <= size && held) return;
-        constexpr size_t line = 64;
-        const size_t bytes = ((count + 2 * lanes) * sizeof(float) + line - 1) / line * line + line;
-        held.reset(static_cast<char*>(std::aligned_alloc(line, bytes)));
+        const size_t wanted = count * sizeof(float) + 2 * line;
+        // Rows lie pages apart: few large pages, where the system has them, are found faster.
+        const size_t unit = wanted > large_page / 2 ? large_page : line;
+        const size_t bytes = (wanted + unit - 1) / unit * unit;
+        held.reset(static_cast<char*>(std::aligned_alloc(unit, bytes)));
         if (!held) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+        if (unit == large_page) madvise(held.get(), bytes, MADV_HUGEPAGE);
+#endif
         std::memset(held.get(), 0, bytes);
         size = count;
     }
-    float* get() const { return reinterpret_cast<float*>(held.get() + 64); }
+    float* get() const { return reinterpret_cast<float*>(held.get() + line); }
 };
 
 inline ptrdiff_t floor_div(ptrdiff_t a, ptrdiff_t b) { return a / b - (a % b < 0); }
