@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dsn_lab import kernels
+from dsn_lab.kernels import build
 from dsn_lab.kernels.plan import Plan
 from dsn_lab.nn import DSN, SparseConv1d
 from dsn_lab.sparse.layer import last_backend
@@ -189,3 +190,23 @@ def test_copies_have_plans_of_their_own() -> None:
         assert not other._whole._plans
         assert other(x).equal(y)
     assert not [key for key in net.state_dict() if "whole" in key]
+
+
+@pytest.mark.parametrize("instructions", ["plain", *build.INSTRUCTIONS])
+@pytest.mark.parametrize("shape", [(1, 24), (5, 50), (16, 40)])
+def test_every_instruction_set_computes_the_same(
+    instructions: str, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = ["plain", "AVX2", "AVX512"]
+    if order.index(instructions) > order.index(build.instruction_set()):
+        pytest.skip(f"this CPU has no {instructions}")
+    batch, time = shape
+    x, results = torch.randn(batch, 2, time), []
+    for library in (build.load(), build.load(instructions)):
+        monkeypatch.setattr("dsn_lab.kernels.plan.load", lambda library=library: library)
+        net = network(width=18)
+        logits = net(x)
+        grads = torch.autograd.grad(logits.square().sum(), list(net.parameters()))
+        results.append([logits.detach(), *grads])
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)

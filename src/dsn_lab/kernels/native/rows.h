@@ -71,8 +71,9 @@ struct Rows {
     Rows(int time, int batch, int taps) : time(time), batch(batch) {
         choose(taps);
         unit = ptrdiff_t(vectors) * lanes;
-        // An odd number of vectors: rows a power of two apart share a few lines of the cache.
-        stride = ((ptrdiff_t(units) * vectors) | 1) * lanes;
+        // One vector at least between rows, for shifted loads that reach beyond one. An odd number:
+        // rows a power of two apart share a few lines of the cache.
+        stride = ((ptrdiff_t(units) * vectors + 1) | 1) * lanes;
         place.resize(count());
         mask.assign(stride, 0);
         for (int t = 0; t < time; ++t)
