@@ -139,6 +139,7 @@ MISTAKES = [
     (("dataset=GunPiont",), "did you mean GunPoint"),
     (("sparsity=1",), "sparsity=1: must be less than 1"),
     (("sparsity=-0.1",), "sparsity=-0.1: must be greater than or equal to 0"),
+    (("sparsity='0.5'",), "is a number in quotes"),
     (("sparsity=abc",), "sparsity=abc: must be a valid number"),
     (("sparcity=0.5",), "sparcity: there is no such setting; did you mean sparsity"),
     (("model.widht=3",), "did you mean model.width"),

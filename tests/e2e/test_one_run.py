@@ -198,7 +198,7 @@ def test_one_run_has_one_folder_however_it_is_written(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for same in (
-        ("sparsity=0", "sparsity=0.0", "sparsity='0.0'"),
+        ("sparsity=0", "sparsity=0.0"),
         ("recalibrate=1", "recalibrate=true", "recalibrate=yes"),
         ("dst.stop=1", "dst.stop=1.0"),
         ("model.width=47", "model.width=47.0"),
