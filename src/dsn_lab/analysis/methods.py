@@ -61,7 +61,9 @@ def _identities(records: Sequence[Record]) -> Iterable[str]:
     dropped |= NOT_OF_A_METHOD | SAID_BY_SPARSITY
     for record in records:
         method = {key: record[key] for key in CHOICES if key in record}
-        counted = identity.counted(identity.recorded(record), record.get("uncounted") or ())
+        counted = identity.counted(
+            identity.recorded(record), str(record.get("uncounted", "")).split()
+        )
         told = {f"{identity.PREFIX}{key}": value for key, value in counted.items()}
         method |= {key: value for key, value in told.items() if key not in dropped}
         yield json.dumps(method, sort_keys=True)

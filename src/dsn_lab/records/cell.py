@@ -113,7 +113,8 @@ class Cell(Files):
         """The same as records and checkpoints keep them, with what is at its first value."""
         counted = identity.counted(self.settings)
         recorded = {identity.PREFIX + key: value for key, value in self.settings.items()}
-        return recorded | {"uncounted": sorted(self.settings.keys() - counted.keys())}
+        uncounted = " ".join(sorted(self.settings.keys() - counted.keys()))
+        return recorded | {"uncounted": uncounted}
 
     def busy(self) -> bool:
         """Whether a process is working on it."""
