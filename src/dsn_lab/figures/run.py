@@ -45,7 +45,7 @@ def save(figures: Mapping[str, Figure], folder: Path) -> None:
         figure.dpi = DPI
         with written_whole(folder / f"{name}.png") as temporary, temporary.open("wb") as file:
             # Figure.savefig would draw it twice.
-            FigureCanvasAgg(figure).print_png(file)
+            FigureCanvasAgg(figure).print_png(file)  # type: ignore[no-untyped-call]
 
 
 def _panels(count: int, width: float, height: float, right: float = RIGHT) -> list[Axes]:

@@ -20,7 +20,7 @@ from dsn_lab.data.module import TimeSeriesData, default_batch_size
 from dsn_lab.errors import UserError
 from dsn_lab.records.networks import pruned_shape
 from dsn_lab.records.settings import Config
-from dsn_lab.run import optimization
+from dsn_lab.run import epochs, optimization
 from dsn_lab.run.task import Classification
 from dsn_lab.sparse.layer import SparseConv1d
 
@@ -58,7 +58,8 @@ def prepare(config: Config) -> Prepared:
     network = registry.networks.make(settings, in_channels=channels, n_classes=n_classes, **shape)
     _require_sensible_kernels(network, time)
     batch_size = config.batch_size or default_batch_size(len(dataset.y_train))
-    task = Classification(
+    whole = epochs.possible(config.trainer, config.logger["name"])
+    task = (epochs.WholeEpochs if whole else Classification)(
         network,
         n_classes,
         optimization.optimizer(config.optimizer),
