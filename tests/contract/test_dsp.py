@@ -6,7 +6,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from dsn_lab.nn import SparseConv1d
-from dsn_lab.prune.activity import activity
+from dsn_lab.prune.activity import analyse
 from dsn_lab.prune.callback import StructuredPruning
 from tests.contract import training
 from tests.contract.training import Trained, checked
@@ -34,7 +34,7 @@ class Watch(Callback):
 
 def train(model: str, *overrides: str) -> tuple[Trained, StructuredPruning, Watch]:
     settings = checked(
-        *("dsp=default", "dsp.tau=0.6", f"dsp.finetune_epochs={FINETUNED}"),
+        *("dsp=default", "dsp.penalty=1e-3", f"dsp.finetune_epochs={FINETUNED}"),
         *(f"trainer.max_epochs={PENALISED}", *MODELS[model], *overrides),
     )
     watch = Watch()
@@ -69,7 +69,7 @@ def test_filters_go_and_every_parameter_left_is_trained(model: str) -> None:
             assert not parameter.equal(began[name]), name
     assert PENALISED <= best.epoch < PENALISED + FINETUNED
     # The analysis looked at the weights that it pruned, over the training set.
-    scores = activity(stages["pretrained"], data.calibration_batches())
+    scores = analyse(stages["pretrained"], dsp.rule, data.calibration_batches())
     for seen, expected in zip(dsp.scores, scores, strict=True):
         torch.testing.assert_close(seen, expected)
 

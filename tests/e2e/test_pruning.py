@@ -19,7 +19,7 @@ LITE = (
     "dataset=ItalyPowerDemand",
     "trainer.max_epochs=9",
 )
-PRUNE = (*LITE, "dsp=default", "dsp.tau=0.7")
+PRUNE = (*LITE, "dsp=default", "dsp.rule=largest_activity", "dsp.tau=0.7")
 
 
 def test_a_pruned_run_says_what_went_and_what_it_cost(
@@ -42,11 +42,12 @@ def test_a_pruned_run_says_what_went_and_what_it_cost(
     assert result["latency_pruned_ms"] > 0
     figures = {path.stem for path in (out / "figures").iterdir()}
     assert figures == {"learning_curve", "activity", "accuracy_flops", "redundancy"}
-    layers = json.loads((out / "activity.json").read_text())["layers"]
-    for number, layer in enumerate(layers, start=1):
-        above = sum(activity > layer["cut"] for activity in layer["activity"])
+    why = json.loads((out / "activity.json").read_text())
+    assert (why["rule"], why["tau"]) == ("largest_activity", 0.7)
+    for number, layer in enumerate(why["layers"], start=1):
+        above = sum(score > layer["cut"] for score in layer["scores"])
         removed = result[f"filters_removed.layer{number}"]
-        assert len(layer["activity"]) - removed == layer["kept"] >= above
+        assert len(layer["scores"]) - removed == sum(layer["kept"]) >= above
     stored = np.load(out / "predictions.npz")
     data = load_dataset("ItalyPowerDemand", scaling="series")
     for stage, file in (("pretrained", "pretrained.pt"), ("finetuned", "model.pt")):

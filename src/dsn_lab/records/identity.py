@@ -38,7 +38,7 @@ RUNTIME = {
     ),
 }  # fmt: skip
 # What other settings refer to; those count.
-SOURCES = {"archive_defaults", "sparse_layers", "penalty_weights", "sparsity"}
+SOURCES = {"archive_defaults", "sparse_layers", "penalty_weights", "rule_settings", "sparsity"}
 
 # The value that each later setting came with, which kept what was there before. Lines are added,
 # and never changed: a default that changes makes new cells because its value is not this one.
@@ -47,6 +47,12 @@ FIRST: Mapping[str, Any] = {
     "dataset.split_seed": None,
     "dataset.test_size": None,
     "dsp.loss": "instance_l21",
+    "dsp.min_series": None,
+    "dsp.penalise_frozen": False,
+    "dsp.report": "finetuned",
+    "dsp.rule": "largest_activity",
+    "dsp.scratch": False,
+    "dsp.scratch_epochs": 0,
     "dsp.shape_from": None,
     "dst.drop": "magnitude",
     "dst.state": "zero",
