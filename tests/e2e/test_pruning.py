@@ -80,6 +80,41 @@ def test_scratch_has_the_pruned_shape_and_needs_it_first(
     assert "model.pt is damaged" in capsys.readouterr().err
 
 
+def test_a_run_from_scratch_as_well_names_its_stages_and_what_it_reports(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = (*PRUNE, "dsp.scratch=true")
+    assert run(*both, "output_dir=out") == 0
+    shown = capsys.readouterr().out
+    assert "(pruned shape from scratch)" in shown
+    assert "accuracy, fine-tuned" in shown
+    assert run(*both, "dsp.report=finetuned", "output_dir=other") == 0
+    assert "(fine-tuned)" in capsys.readouterr().out
+    assert run(*PRUNE, "output_dir=without") == 0
+    scratch, finetuned, without = (record(tmp_path / at) for at in ("out", "other", "without"))
+    assert (scratch["epochs"], scratch["protocol_epochs"]) == (21, 3500)
+    assert (scratch["report"], finetuned["report"]) == ("scratch", "finetuned")
+    assert scratch["test_accuracy"] == scratch["accuracy_scratch"]
+    assert finetuned["test_accuracy"] == finetuned["accuracy_finetuned"]
+    assert scratch["best_epoch"] >= 12 > finetuned["best_epoch"] >= 9
+    # What is reported changes nothing that is measured.
+    measured = {key for key in scratch if key.startswith(("accuracy_", "params_", "flops_"))}
+    assert all(scratch[key] == finetuned[key] for key in measured)
+    stages = ("pretrained", "pruned", "finetuned", "scratch")
+    assert measured >= {f"{kind}_{s}" for kind in ("accuracy", "params", "flops") for s in stages}
+    # Fine-tuned is what it is without the third stage.
+    for key in ("test_accuracy", "test_loss", "best_epoch", "train_loss", "train_accuracy"):
+        assert finetuned[key] == without[key]
+    stored = np.load(tmp_path / "out" / "predictions.npz")
+    assert {*stages, "labels"} == set(stored)
+    weights = [
+        load_network(tmp_path / at / file).state_dict()
+        for at, file in (("out", "finetuned.pt"), ("other", "model.pt"), ("out", "model.pt"))
+    ]
+    assert all(tensor.equal(weights[1][name]) for name, tensor in weights[0].items())
+    assert not weights[2]["classifier.weight"].equal(weights[1]["classifier.weight"])
+
+
 def test_ensembles_are_made_of_stored_probabilities(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

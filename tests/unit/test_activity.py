@@ -14,7 +14,7 @@ from dsn_lab.prune.surgery import prune, require_prunable
 from dsn_lab.registry import rules
 
 
-@pytest.mark.parametrize("name", rules)
+@pytest.mark.parametrize("name", list(rules))
 def test_scores_are_the_same_in_one_batch_or_in_many(name: str) -> None:
     network, x, rule = LITE(1, 2), torch.randn(11, 1, 30), rules.make({"name": name})
     whole = analyse(network, rule, [(x,)])
