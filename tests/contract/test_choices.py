@@ -101,7 +101,8 @@ def stops() -> list[tuple[tuple[str, ...], int]]:
     """Cells, and after which epoch they stop: in and at the ends of their phases."""
     pairs = [(cell, after) for cell in cells() for after in (1, EPOCHS - 1)]
     scratch = [cell for cell in cells() if "dsp.scratch=true" in cell]
-    scratch.append((*small("dsn"), "dst=rigl", "dst.update_every=1", *scratch[0][-2:]))
+    third = ("dsp=default", *SETTINGS["dsp"]["default"], *STAGES[0])
+    scratch.append((*small("dsn"), "dst.update_every=1", *FURTHER[0], *third))
     return pairs + [(cell, EPOCHS + more) for cell in scratch for more in (1, 2, 4)]
 
 
