@@ -127,6 +127,13 @@ def test_branches_of_inception_vanish_in_training() -> None:
     assert dsp.cuts == [99.0] * 3
 
 
+def test_the_authors_protocol_penalises_frozen_filters_where_there_are_any() -> None:
+    for model, frozen in (("lite", True), ("inception", False), ("dsn", False)):
+        settings = checked(f"model={model}", "dsp=default", "protocol=authors")
+        assert settings.dsp["penalise_frozen"] is frozen
+        assert settings.recalibrate is settings.dsp["recalibrate"] is False
+
+
 def test_frozen_filters_are_penalised_on_demand() -> None:
     first = "penalty/layer1"
     usual, all_of_them = (

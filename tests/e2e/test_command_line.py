@@ -168,7 +168,7 @@ MISTAKES = [
     ((*LARGEST, "dsp.min_series=2"), "dsp.min_series: largest_activity has no such setting"),
     (("model=lite", "dsp=default", "dsp.tau=0.7"), "dsp.tau: instance_mean has no such setting"),
     (("model=lite", "dsp=default", "dsp.min_series=0"), "dsp.min_series=0: must be greater"),
-    (("model=lite", "dsp=default", "dsp.rule=mean"), "did you mean instance_mean?"),
+    (("model=lite", "dsp=default", "dsp.rule=instance_maen"), "did you mean instance_mean?"),
     (("model=lite", "dsp=default", "dsp.report=scratch"), "dsp: report=scratch needs scratch=true"),
     (("model=lite", "dsp=default", "dsp.scratch_epochs=1"), "contradicts scratch=False"),
     (("model=lite", "dsp=default", "dsp.layer_weights=[1]"), "must be 3 numbers, one a layer"),

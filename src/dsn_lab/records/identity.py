@@ -38,7 +38,10 @@ RUNTIME = {
     ),
 }  # fmt: skip
 # What other settings refer to; those count.
-SOURCES = {"archive_defaults", "sparse_layers", "penalty_weights", "rule_settings", "sparsity"}
+SOURCES = {
+    "archive_defaults", "penalise_frozen", "penalty_weights", "rule_settings", "sparse_layers",
+    "sparsity",
+}  # fmt: skip
 
 # The value that each later setting came with, which kept what was there before. Lines are added,
 # and never changed: a default that changes makes new cells because its value is not this one.
