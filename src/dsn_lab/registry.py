@@ -126,7 +126,10 @@ class Registry(Generic[T]):
         given = {str(name): value for name, value in settings.items() if name != "name"}
         item = self[settings["name"]]
         prefix = f"{key or self.kind}."
-        if unknown := [name for name in given if name not in inspect.signature(item).parameters]:
+        taken = inspect.signature(item).parameters
+        # What takes any setting hands it on to whoever refuses it.
+        closed = all(each.kind is not each.VAR_KEYWORD for each in taken.values())
+        if closed and (unknown := [name for name in given if name not in taken]):
             raise UserError(f"{prefix}{unknown[0]}: {settings['name']} has no such setting")
         if clash := given.keys() & arguments.keys():
             raise UserError(f"{prefix}{min(clash)}: follows from the data, it cannot be set")
@@ -180,6 +183,7 @@ growths: Registry[Any] = Registry("dst.growth", "dsn_lab.sparse.growth")
 drops: Registry[Any] = Registry("dst.drop", "dsn_lab.sparse.drop")
 distributions: Registry[Any] = Registry("model.distribution", "dsn_lab.sparse.distribution")
 penalties: Registry[Any] = Registry("dsp.loss", "dsn_lab.prune.penalties")
+rules: Registry[Any] = Registry("dsp.rule", "dsn_lab.prune.rules")
 metrics: Registry[Any] = Registry("metric", "dsn_lab.run.metrics")
 loggers: Registry[Any] = Registry("logger", "dsn_lab.run.loggers")
 

@@ -38,7 +38,10 @@ RUNTIME = {
     ),
 }  # fmt: skip
 # What other settings refer to; those count.
-SOURCES = {"archive_defaults", "sparse_layers", "penalty_weights", "sparsity"}
+SOURCES = {
+    "archive_defaults", "penalise_frozen", "penalty_weights", "rule_settings", "sparse_layers",
+    "sparsity",
+}  # fmt: skip
 
 # The value that each later setting came with, which kept what was there before. Lines are added,
 # and never changed: a default that changes makes new cells because its value is not this one. A key
@@ -48,6 +51,12 @@ FIRST: Mapping[str, Any] = {
     "dataset.split_seed": None,
     "dataset.test_size": None,
     "dsp.loss": "instance_l21",
+    "dsp.min_series": None,
+    "dsp.penalise_frozen": False,
+    "dsp.report": "finetuned",
+    "dsp.rule": "largest_activity",
+    "dsp.scratch": False,
+    "dsp.scratch_epochs": 0,
     "dsp.shape_from": None,
     "dst.drop": "magnitude",
     "dst.momentum.decay": 0.9,

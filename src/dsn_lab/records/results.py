@@ -19,6 +19,14 @@ DATA = ("sha256_train", "sha256_test")
 
 Record = dict[str, Any]
 
+# Of a pruned run: its stages, in words.
+STAGES = {
+    "pretrained": "before pruning",
+    "pruned": "pruned, not fine-tuned",
+    "finetuned": "fine-tuned",
+    "scratch": "pruned shape from scratch",
+}
+
 
 def write(record: Record, cell: Files) -> None:
     """Write the record, whole."""
@@ -133,9 +141,14 @@ def show(record: Record, folder: Path) -> None:
         "training time": f"{record['fit_seconds']:.0f} s",
     }
     if "compression" in record:
+        headline = record.get("report", "finetuned")
+        rows["test accuracy"] += f" ({STAGES[headline]})"
         rows |= {
-            "test accuracy before pruning": f"{record['accuracy_pretrained']:.4f}",
-            "pruned, not fine-tuned": f"{record['accuracy_pruned']:.4f}",
+            f"accuracy, {STAGES[stage]}": f"{record[f'accuracy_{stage}']:.4f}"
+            for stage in STAGES
+            if stage != headline and f"accuracy_{stage}" in record
+        }
+        rows |= {
             "share of parameters removed": f"{record['compression']:.1%}",
             "latency of one series": f"{record['latency_pruned_ms']:.2f} ms, before pruning "
             f"{record['latency_base_ms']:.2f} ms",

@@ -102,6 +102,8 @@ class Config(_Checked):
     recalibrate: bool
     protocol_epochs: PositiveInt
     penalty_weights: list[float] | None
+    penalise_frozen: bool
+    rule_settings: Settings
     archive_defaults: Settings
     sparse_layers: Settings
 

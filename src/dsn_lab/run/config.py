@@ -120,4 +120,8 @@ def mentioned(overrides: Iterable[Any]) -> set[str]:
 
 # On import, because workers of a sweep import this and call nothing.
 OmegaConf.register_new_resolver("cell", _cell, replace=True)
+OmegaConf.register_new_resolver(
+    "when", lambda condition, value, otherwise: value if condition else otherwise, replace=True
+)
+OmegaConf.register_new_resolver("equal", lambda one, other: one == other, replace=True)
 OmegaConf.register_new_resolver("one_third", lambda epochs: max(1, epochs // 3), replace=True)
