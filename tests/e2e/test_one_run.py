@@ -18,7 +18,7 @@ ITALY = ("dataset=ItalyPowerDemand", *SMALL, "threads=1")
 LITE = (
     *("dataset=ItalyPowerDemand", "model=lite", "model.widths=[[2,2,2],[2],[2]]"),
     *("threads=1", "trainer.max_epochs=6", "dsp.rule=largest_activity", "dsp.tau=0.7"),
-    *("dsp.penalty=2e-5", "scheduler.threshold_mode=abs"),  # defaults then
+    *("dsp.penalty=2e-5", "scheduler.threshold_mode=abs"),  # what were defaults then
 )
 # What the first version of these commands has left in the fixtures.
 COMMANDS = [
