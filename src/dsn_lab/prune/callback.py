@@ -231,6 +231,7 @@ class StructuredPruning(Staged):
         """Undo :meth:`state_dict`."""
         self.scores, self.cuts = state_dict["scores"], state_dict["cuts"]
         self.pretrained, self.pruned = state_dict["pretrained"], state_dict["pruned"]
+        self.finetuned = state_dict.get("finetuned", {})  # there were two phases once
 
 
 def _stage(network: Prunable) -> Stage:
