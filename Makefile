@@ -34,6 +34,7 @@ types: $(READY)  ## check types, strictly
 
 bench: $(READY)  ## time packed, dense and masked networks, and a run's own overhead (10 minutes)
 	$(BIN)/python tests/bench/network.py
+	$(BIN)/python -m tests.bench.plan
 	$(BIN)/python tests/bench/training_step.py
 
 clean:  ## remove .venv and caches; results stay

@@ -76,6 +76,7 @@ def rows(method: Path) -> Iterator[dict[str, Any]]:
         for record, folder in runs[1:]:
             seedless = identity.recorded(record) | {"seed": settings["seed"]}
             results.require_same(seedless, settings, folder.folder)
+            results.require_same_data(first, record, folder.folder)
         stored = [dict(np.load(folder.predictions)) for _, folder in runs]
         labels = [each.pop("labels") for each in stored]
         if any(not np.array_equal(each, labels[0]) for each in labels):

@@ -37,15 +37,24 @@ class Registry(Generic[T]):
         self.kind, self.package = kind, package
         self._items: dict[str, T] = {}
         self._small: dict[str, Mapping[str, Any]] = {}
+        self._first: dict[str, Mapping[str, Any]] = {}
         self._complete = False
 
-    def register(self, name: str, *, small: Mapping[str, Any] | None = None) -> Callable[[T], T]:
+    def register(
+        self,
+        name: str,
+        *,
+        small: Mapping[str, Any] | None = None,
+        first: Mapping[str, Any] | None = None,
+    ) -> Callable[[T], T]:
         """Decorate a class or function to make it a choice.
 
         Args:
             name: what the configuration and files call it, for good.
             small: settings with which it has every part and trains in a second; the contract
                 tests take them.
+            first: of settings whose default has changed since they came, the value that they came
+                with (:data:`dsn_lab.records.identity.FIRST` holds those of ours).
 
         Raises:
             ValueError: another item has this name.
@@ -56,6 +65,7 @@ class Registry(Generic[T]):
             if held is not None and _place(held) != _place(item):
                 raise ValueError(f"{self.kind}={name} is {_place(held)} already")
             self._items[name], self._small[name] = item, small or {}
+            self._first[name] = first or {}
             return item
 
         return keep
@@ -87,6 +97,14 @@ class Registry(Generic[T]):
         self[name]
         return self._small[name]
 
+    def first(self, name: str, setting: str) -> Any:
+        """The value that a setting of a choice came with: as given, else its signature's default.
+
+        ``ABSENT`` if there is neither.
+        """
+        self[name]
+        return self._first[name].get(setting, self.default(name, setting))
+
     def default(self, name: str, setting: str) -> Any:
         """The default of a setting in the choice's signature, or ``ABSENT``."""
         parameter = inspect.signature(self[name]).parameters.get(setting)
@@ -108,7 +126,10 @@ class Registry(Generic[T]):
         given = {str(name): value for name, value in settings.items() if name != "name"}
         item = self[settings["name"]]
         prefix = f"{key or self.kind}."
-        if unknown := [name for name in given if name not in inspect.signature(item).parameters]:
+        taken = inspect.signature(item).parameters
+        # What takes any setting hands it on to whoever refuses it.
+        closed = all(each.kind is not each.VAR_KEYWORD for each in taken.values())
+        if closed and (unknown := [name for name in given if name not in taken]):
             raise UserError(f"{prefix}{unknown[0]}: {settings['name']} has no such setting")
         if clash := given.keys() & arguments.keys():
             raise UserError(f"{prefix}{min(clash)}: follows from the data, it cannot be set")
@@ -162,8 +183,11 @@ growths: Registry[Any] = Registry("dst.growth", "dsn_lab.sparse.growth")
 drops: Registry[Any] = Registry("dst.drop", "dsn_lab.sparse.drop")
 distributions: Registry[Any] = Registry("model.distribution", "dsn_lab.sparse.distribution")
 penalties: Registry[Any] = Registry("dsp.loss", "dsn_lab.prune.penalties")
+rules: Registry[Any] = Registry("dsp.rule", "dsn_lab.prune.rules")
 metrics: Registry[Any] = Registry("metric", "dsn_lab.run.metrics")
 loggers: Registry[Any] = Registry("logger", "dsn_lab.run.loggers")
 
-# By the configuration's group, those whose settings belong to a cell's identity.
-GROUPS = {"model": networks, "dst": sparse_training, "dsp": pruning}
+# By the configuration's group, those whose settings belong to a cell's identity; and the rules that
+# are chosen within a group, whose settings come along (dst.growth={name:momentum,decay:0.9}).
+GROUPS = {each.kind: each for each in (networks, sparse_training, pruning)}
+RULES = {each.kind: each for each in (growths, drops, distributions, penalties)}

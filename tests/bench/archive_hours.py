@@ -21,9 +21,9 @@ from rich.table import Table
 from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData, default_batch_size
 from dsn_lab.nn import DSN
+from dsn_lab.run.epochs import WholeEpochs
 from dsn_lab.run.keeping import BestWeights, History
 from dsn_lab.run.preparation import quieten
-from dsn_lab.run.task import Classification
 from dsn_lab.sparse.callback import DynamicSparseTraining
 
 EPOCHS = 1000  # of the protocol
@@ -49,7 +49,7 @@ def seconds_per_step(settings: dict[str, float], batch: int, length: int) -> flo
     y = np.arange(n) % 2
     dataset = Dataset("noise", "UCR", x, y, x[:2], y[:2], ("0", "1"), {})
     network = DSN(in_channels=1, n_classes=2, padding="zeros", **settings)  # type: ignore[arg-type]
-    task = Classification(network, 2, ADAM, COSINE)
+    task = WholeEpochs(network, 2, ADAM, COSINE)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             max_epochs=1 + TIMED_EPOCHS,

@@ -44,8 +44,8 @@ SETTINGS: dict[str, dict[str, list[str]]] = {
     },
     "dsp": {
         "none": [],
-        "default": ["dsp.tau=0.6", "dsp.penalty=1e-3"],
-        "scratch": ["dsp.tau=0.6", "dsp.penalty=1e-3", "dsp.pruned_by=null"],
+        "default": ["dsp.penalty=1e-3", "dsp.finetune_epochs=3"],
+        "scratch": ["dsp.penalty=1e-3", "dsp.pruned_by=null"],
     },
 }
 # Further settings that a resume must get right.
@@ -54,6 +54,8 @@ FURTHER = [
     ["dst.state=mean"],
     ["dst.update_steps=7"],
 ]
+# Stages that structured pruning may pass.
+STAGES = [["dsp.scratch=true"], ["dsp.scratch=true", "dsp.report=finetuned"]]
 MODELS = choices("model")
 
 
@@ -68,10 +70,13 @@ def cells() -> list[tuple[str, ...]]:
         found += [(*dsn, *usual, f"dst.{kind}={rule}") for rule in rules if rule != "none"]
     found += [(*dsn, *usual, f"model.distribution={each}") for each in registry.distributions]
     found += [(*dsn, *usual, *further) for further in FURTHER]
-    for model in MODELS:
+    for model in (name for name in MODELS if issubclass(registry.networks[name], Prunable)):
+        cell = tuple(small(model))
         for dsp in choices("dsp"):
-            if dsp != "none" and issubclass(registry.networks[model], Prunable):
-                found.append((*small(model), f"dsp={dsp}", *SETTINGS["dsp"].get(dsp, [])))
+            found.append((*cell, f"dsp={dsp}", *SETTINGS["dsp"].get(dsp, [])))
+        pruned = (*cell, "dsp=default", *SETTINGS["dsp"]["default"])
+        found += [(*pruned, f"dsp.rule={rule}") for rule in registry.rules]
+        found += [(*pruned, *further) for further in STAGES]
     return list(dict.fromkeys(found))
 
 
@@ -92,8 +97,16 @@ def trained(cell: tuple[str, ...], *watching: Any, checkpoint: Path | None = Non
     return train(checked(*cell, f"trainer.max_epochs={EPOCHS}"), *watching, checkpoint=checkpoint)
 
 
-@each_cell
-@pytest.mark.parametrize("after", [1, EPOCHS - 1])
+def stops() -> list[tuple[tuple[str, ...], int]]:
+    """Cells, and after which epoch they stop: in and at the ends of their phases."""
+    pairs = [(cell, after) for cell in cells() for after in (1, EPOCHS - 1)]
+    scratch = [cell for cell in cells() if "dsp.scratch=true" in cell]
+    third = ("dsp=default", *SETTINGS["dsp"]["default"], *STAGES[0])
+    scratch.append((*small("dsn"), "dst.update_every=1", *FURTHER[0], *third))
+    return pairs + [(cell, EPOCHS + more) for cell in scratch for more in (1, 2, 4)]
+
+
+@pytest.mark.parametrize(("cell", "after"), stops(), ids=str)
 def test_a_resumed_training_ends_with_the_same_bits(
     cell: tuple[str, ...], after: int, tmp_path: Path
 ) -> None:

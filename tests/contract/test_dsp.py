@@ -3,15 +3,17 @@
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
 from dsn_lab.nn import SparseConv1d
-from dsn_lab.prune.activity import activity
+from dsn_lab.prune.activity import analyse
 from dsn_lab.prune.callback import StructuredPruning
+from dsn_lab.prune.channels import Prunable
 from tests.contract import training
 from tests.contract.training import Trained, checked
 
-PENALISED, FINETUNED = 6, 3
+PENALISED, FINETUNED, SCRATCH = 6, 3, 4
+LEAST = 18  # of 24 series, with which filters go after so few epochs
 MODELS = {
     "lite": ("model=lite", "model.widths=[[4,4,4],[4],[4]]"),
     "inception": ("model=inception", "model.widths=[[2,2,2,2],[2,2,2,2],[2,2,2,2]]"),
@@ -34,7 +36,12 @@ class Watch(Callback):
 
 def train(model: str, *overrides: str) -> tuple[Trained, StructuredPruning, Watch]:
     settings = checked(
-        *("dsp=default", "dsp.tau=0.6", f"dsp.finetune_epochs={FINETUNED}"),
+        *(
+            "dsp=default",
+            "dsp.penalty=1e-3",
+            f"dsp.min_series={LEAST}",
+            f"dsp.finetune_epochs={FINETUNED}",
+        ),
         *(f"trainer.max_epochs={PENALISED}", *MODELS[model], *overrides),
     )
     watch = Watch()
@@ -69,9 +76,71 @@ def test_filters_go_and_every_parameter_left_is_trained(model: str) -> None:
             assert not parameter.equal(began[name]), name
     assert PENALISED <= best.epoch < PENALISED + FINETUNED
     # The analysis looked at the weights that it pruned, over the training set.
-    scores = activity(stages["pretrained"], data.calibration_batches())
+    scores = analyse(stages["pretrained"], dsp.rule, data.calibration_batches())
     for seen, expected in zip(dsp.scores, scores, strict=True):
         torch.testing.assert_close(seen, expected)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_pruned_shape_is_trained_from_the_seeds_fresh_weights(model: str) -> None:
+    often = ["dst.update_every=1"] if model.startswith("dsn") else []
+    third = ("dsp.scratch=true", f"dsp.scratch_epochs={SCRATCH}")
+    ended, dsp, watch = train(model, *often, *third)
+    without, *_ = train(model, *often)
+    began = PENALISED + FINETUNED
+    rows = ended.history.rows
+    assert rows[:began] == [row | {"scratch": 0.0} for row in without.history.rows]
+    assert [(row["finetuning"], row["scratch"]) for row in rows[began:]] == [(0.0, 1.0)] * SCRATCH
+    assert watch.fresh == [
+        epoch in {0, PENALISED, began} for epoch in range(PENALISED + FINETUNED + SCRATCH)
+    ]
+    assert began <= ended.best.epoch
+    stages = dsp.stages(ended.task.network)
+    assert list(stages) == ["pretrained", "pruned", "finetuned", "scratch"]
+    assert stages["scratch"] is ended.task.network
+    assert stages["scratch"].state_dict().keys() == stages["finetuned"].state_dict().keys()
+    dsp.report = "finetuned"
+    assert [*dsp.stages(ended.task.network)][-2:] == ["scratch", "finetuned"]
+    # What fine-tuning has left is its best epoch's.
+    expected = without.best.weights
+    for name, tensor in stages["finetuned"].state_dict().items():
+        assert tensor.equal(expected[name]), name
+    # What scratch begins with is what dsp=scratch would.
+    torch.manual_seed(ended.data.seed)
+    fresh = stages["scratch"].resized(**dsp.pruned["shape"])
+    for name, parameter in fresh.named_parameters():
+        assert parameter.equal(watch.weights[began][f"network.{name}"])
+    layers = list(zip(sparse(stages["scratch"]), sparse(fresh), strict=True))
+    assert all(layer.active == again.active for layer, again in layers)
+    moved = [not layer.positions.equal(again.positions) for layer, again in layers]
+    assert any(moved) or not layers  # topologies move again
+
+
+def sparse(network: nn.Module) -> list[SparseConv1d]:
+    return [module for module in network.modules() if isinstance(module, SparseConv1d)]
+
+
+def test_branches_of_inception_vanish_in_training() -> None:
+    ended, dsp, _ = train("inception", "dsp.min_series=100")
+    assert isinstance(ended.task.network, Prunable)
+    assert ended.task.network.widths == ((1, 1, 0, 0),) * 3
+    assert dsp.cuts == [99.0] * 3
+
+
+def test_the_authors_protocol_penalises_frozen_filters_where_there_are_any() -> None:
+    for model, frozen in (("lite", True), ("inception", False), ("dsn", False)):
+        settings = checked(f"model={model}", "dsp=default", "protocol=authors")
+        assert settings.dsp["penalise_frozen"] is frozen
+        assert settings.recalibrate is settings.dsp["recalibrate"] is False
+
+
+def test_frozen_filters_are_penalised_on_demand() -> None:
+    first = "penalty/layer1"
+    usual, all_of_them = (
+        train("lite", f"dsp.penalise_frozen={frozen}")[0].history.rows[0]
+        for frozen in ("false", "true")
+    )
+    assert all_of_them[first] > usual[first]
 
 
 @pytest.mark.parametrize("model", ["dsn", "dsn-dense"])

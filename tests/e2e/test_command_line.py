@@ -135,10 +135,12 @@ def test_a_folder_of_other_settings_is_left_alone(
     assert "last.ckpt is damaged" in capsys.readouterr().err
 
 
+LARGEST = ("model=lite", "dsp=default", "dsp.rule=largest_activity")
 MISTAKES = [
     (("dataset=GunPiont",), "did you mean GunPoint"),
     (("sparsity=1",), "sparsity=1: must be less than 1"),
     (("sparsity=-0.1",), "sparsity=-0.1: must be greater than or equal to 0"),
+    (("sparsity='0.5'",), "is a number in quotes"),
     (("sparsity=abc",), "sparsity=abc: must be a valid number"),
     (("sparcity=0.5",), "sparcity: there is no such setting; did you mean sparsity"),
     (("model.widht=3",), "did you mean model.width"),
@@ -162,8 +164,14 @@ MISTAKES = [
     (("model.distribution=ekr",), "model.distribution: 'ekr' is not registered; did you mean erk"),
     (("model=lite", "dst=dsn"), "dst: LITE has no sparse layers; use dst=none"),
     (("model=lite", "dsp=default", "dsp.penalty=-1"), "dsp.penalty=-1: must be greater than or"),
-    (("model=lite", "dsp=default", "dsp.tau=1"), "dsp.tau=1: must be in (0, 1) or auto"),
-    (("model=lite", "dsp=default", "dsp.tau=half"), "dsp.tau=half: must be in (0, 1) or auto"),
+    ((*LARGEST, "dsp.tau=1"), "dsp.tau=1: must be in (0, 1) or auto"),
+    ((*LARGEST, "dsp.tau=half"), "dsp.tau=half: must be in (0, 1) or auto"),
+    ((*LARGEST, "dsp.min_series=2"), "dsp.min_series: largest_activity has no such setting"),
+    (("model=lite", "dsp=default", "dsp.tau=0.7"), "dsp.tau: instance_mean has no such setting"),
+    (("model=lite", "dsp=default", "dsp.min_series=0"), "dsp.min_series=0: must be greater"),
+    (("model=lite", "dsp=default", "dsp.rule=instance_maen"), "did you mean instance_mean?"),
+    (("model=lite", "dsp=default", "dsp.report=scratch"), "dsp: report=scratch needs scratch=true"),
+    (("model=lite", "dsp=default", "dsp.scratch_epochs=1"), "contradicts scratch=False"),
     (("model=lite", "dsp=default", "dsp.layer_weights=[1]"), "must be 3 numbers, one a layer"),
     (("model=lite", "dsp=default", "dsp.finetune_epochs=0"), "dsp.finetune_epochs=0: must be"),
     (("model=lite", "dsp=defualt"), "dsp=defualt: must be one of default, none, scratch"),

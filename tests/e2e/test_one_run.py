@@ -17,7 +17,8 @@ FORMAT0 = ROOT / "tests" / "fixtures" / "format0"
 ITALY = ("dataset=ItalyPowerDemand", *SMALL, "threads=1")
 LITE = (
     *("dataset=ItalyPowerDemand", "model=lite", "model.widths=[[2,2,2],[2],[2]]"),
-    *("threads=1", "trainer.max_epochs=6", "dsp.tau=0.7"),
+    *("threads=1", "trainer.max_epochs=6", "dsp.rule=largest_activity", "dsp.tau=0.7"),
+    *("dsp.penalty=2e-5", "scheduler.threshold_mode=abs"),  # what were defaults then
 )
 # What the first version of these commands has left in the fixtures.
 COMMANDS = [
@@ -162,6 +163,10 @@ def test_an_unfinished_cell_on_other_data_is_not_resumed(
         (("penalty_weights=[1,2,3]",), "penalty_weights: nothing reads it"),
         (("archive_defaults.UEA.width=3",), "archive_defaults.UEA.width: nothing reads it"),
         (("-m", "model=lite", "sparsity=0.5,0.9"), "sparsity: nothing reads it with model=lite"),
+        (("dst=none", "+dst.alpha=0.3"), "dst.alpha: nothing reads it"),
+        (("+dsp.tau=0.5",), "dsp.tau: nothing reads it"),
+        (("+logger.project=x",), "logger.project: nothing reads it"),
+        (("model=lite", "dsp=scratch", "dsp.shape_from=x", "dsp.tau=0.05"), "dsp.tau: nothing"),
         (("model=lite", "model.groups=1"), "model=lite has model.widths"),
     ],
 )
@@ -177,6 +182,51 @@ def test_cells_of_a_grid_that_do_not_read_a_setting_are_one(
 ) -> None:
     assert run("-m", "dst=dsn,dense", "sparsity=0.5,0.8", "dry_run=true") == 0
     assert "3 cells: 0 done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("dst=dense", "sparsity=0"),  # what is used anyway
+        ("model=lite", "dsp=scratch", "dsp.tau=0.05"),
+    ],
+)
+def test_a_setting_that_changes_nothing_may_be_given(run: Run, overrides: tuple[str, ...]) -> None:
+    assert run(*overrides, "dataset=GunPoint", "dry_run=true") == 0
+
+
+def test_one_run_has_one_folder_however_it_is_written(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for same in (
+        ("sparsity=0", "sparsity=0.0"),
+        ("recalibrate=1", "recalibrate=true", "recalibrate=yes"),
+        ("dst.stop=1", "dst.stop=1.0"),
+        ("model.width=47", "model.width=47.0"),
+        ("dst.growth=momentum", "dst.growth={name:momentum,decay:0.9}"),
+    ):
+        folders = set()
+        for override in same:
+            assert run("dataset=GunPoint", override, "dry_run=true") == 0
+            folders.add(capsys.readouterr().out.splitlines()[0])
+        assert len(folders) == 1, folders
+
+
+def test_folders_named_after_numbers_as_they_were_typed_are_found(
+    run: Run, old: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What the first version called the cells of these commands."""
+    (made,) = old.glob("*/dsn-dsn-S0.8-d70b1280")
+    for name, typed in (
+        ("dsn-dsn-S0-ba0d682f", ("dst.stop=1", "sparsity=0", "trainer.max_epochs=2")),
+        (
+            "dsn-dsn-S0.8-77c7cde5",
+            ("+trainer.gradient_clip_val=1.0", "+scheduler.last_epoch=-1", "trainer.max_epochs=2"),
+        ),
+    ):
+        made.with_name(name).mkdir()
+        assert run(*ITALY, *typed, "dry_run=true") == 0
+        assert name in capfd.readouterr().out
 
 
 def checkout(folder: Path) -> Path:

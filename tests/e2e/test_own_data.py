@@ -109,3 +109,31 @@ def test_a_mistake_is_one_line_and_status_2(
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     assert message in lines[0]
+
+
+def test_other_data_of_ones_own_are_another_cell(run: Run, tmp_path: Path) -> None:
+    for number, folder in enumerate("ab"):
+        (tmp_path / folder).mkdir()
+        for seed, split in enumerate(("TRAIN", "TEST")):
+            text = rows(12, 2 * number + seed, ",")
+            (tmp_path / folder / f"mine_{split}.csv").write_text(text)
+    paths = "dataset.path=a/mine_TRAIN.csv,b/mine_TRAIN.csv"
+    assert run("-m", "dataset=own", paths, *SHORT) == 0
+    found = {path.parent: record(path.parent) for path in tmp_path.rglob("result.json")}
+    assert len({made["sha256_train"] for made in found.values()}) == len(found) == 2
+    # A moved file is the same data.
+    (tmp_path / "a").rename(tmp_path / "c")
+    assert run("dataset=own", "dataset.path=c/mine_TRAIN.csv", *SHORT) == 0
+    assert len(list(tmp_path.rglob("result.json"))) == 2
+
+
+def test_a_grid_over_folders_with_other_data_of_one_name_is_refused(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path / "one", "MyData")
+    put(tmp_path / "two", "MyData")
+    path = tmp_path / "two" / "UCR" / "MyData" / "MyData_TRAIN.tsv"
+    path.write_text(rows(8, 9, "\t"))
+    sweep = ("-m", "dataset=MyData", f"data_dir={tmp_path / 'one'},{tmp_path / 'two'}")
+    assert run(*sweep, "dry_run=true") == 2
+    assert "they hold other data of the name MyData" in capsys.readouterr().err

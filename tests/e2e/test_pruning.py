@@ -19,7 +19,7 @@ LITE = (
     "dataset=ItalyPowerDemand",
     "trainer.max_epochs=9",
 )
-PRUNE = (*LITE, "dsp=default", "dsp.tau=0.7")
+PRUNE = (*LITE, "dsp=default", "dsp.rule=largest_activity", "dsp.tau=0.7")
 
 
 def test_a_pruned_run_says_what_went_and_what_it_cost(
@@ -42,11 +42,12 @@ def test_a_pruned_run_says_what_went_and_what_it_cost(
     assert result["latency_pruned_ms"] > 0
     figures = {path.stem for path in (out / "figures").iterdir()}
     assert figures == {"learning_curve", "activity", "accuracy_flops", "redundancy"}
-    layers = json.loads((out / "activity.json").read_text())["layers"]
-    for number, layer in enumerate(layers, start=1):
-        above = sum(activity > layer["cut"] for activity in layer["activity"])
+    why = json.loads((out / "activity.json").read_text())
+    assert (why["rule"], why["tau"]) == ("largest_activity", 0.7)
+    for number, layer in enumerate(why["layers"], start=1):
+        above = sum(score > layer["cut"] for score in layer["scores"])
         removed = result[f"filters_removed.layer{number}"]
-        assert len(layer["activity"]) - removed == layer["kept"] >= above
+        assert len(layer["scores"]) - removed == sum(layer["kept"]) >= above
     stored = np.load(out / "predictions.npz")
     data = load_dataset("ItalyPowerDemand", scaling="series")
     for stage, file in (("pretrained", "pretrained.pt"), ("finetuned", "model.pt")):
@@ -77,6 +78,41 @@ def test_scratch_has_the_pruned_shape_and_needs_it_first(
     (named / "model.pt").write_bytes(b"no network")
     assert run(*scratch, f"dsp.shape_from={named}", "output_dir=other") == 2
     assert "model.pt is damaged" in capsys.readouterr().err
+
+
+def test_a_run_from_scratch_as_well_names_its_stages_and_what_it_reports(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = (*PRUNE, "dsp.scratch=true")
+    assert run(*both, "output_dir=out") == 0
+    shown = capsys.readouterr().out
+    assert "(pruned shape from scratch)" in shown
+    assert "accuracy, fine-tuned" in shown
+    assert run(*both, "dsp.report=finetuned", "output_dir=other") == 0
+    assert "(fine-tuned)" in capsys.readouterr().out
+    assert run(*PRUNE, "output_dir=without") == 0
+    scratch, finetuned, without = (record(tmp_path / at) for at in ("out", "other", "without"))
+    assert (scratch["epochs"], scratch["protocol_epochs"]) == (21, 3500)
+    assert (scratch["report"], finetuned["report"]) == ("scratch", "finetuned")
+    assert scratch["test_accuracy"] == scratch["accuracy_scratch"]
+    assert finetuned["test_accuracy"] == finetuned["accuracy_finetuned"]
+    assert scratch["best_epoch"] >= 12 > finetuned["best_epoch"] >= 9
+    # What is reported changes nothing that is measured.
+    measured = {key for key in scratch if key.startswith(("accuracy_", "params_", "flops_"))}
+    assert all(scratch[key] == finetuned[key] for key in measured)
+    stages = ("pretrained", "pruned", "finetuned", "scratch")
+    assert measured >= {f"{kind}_{s}" for kind in ("accuracy", "params", "flops") for s in stages}
+    # Fine-tuned is what it is without the third stage.
+    for key in ("test_accuracy", "test_loss", "best_epoch", "train_loss", "train_accuracy"):
+        assert finetuned[key] == without[key]
+    stored = np.load(tmp_path / "out" / "predictions.npz")
+    assert {*stages, "labels"} == set(stored)
+    weights = [
+        load_network(tmp_path / at / file).state_dict()
+        for at, file in (("out", "finetuned.pt"), ("other", "model.pt"), ("out", "model.pt"))
+    ]
+    assert all(tensor.equal(weights[1][name]) for name, tensor in weights[0].items())
+    assert not weights[2]["classifier.weight"].equal(weights[1]["classifier.weight"])
 
 
 def test_ensembles_are_made_of_stored_probabilities(

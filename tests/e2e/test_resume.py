@@ -19,7 +19,11 @@ EPOCHS = 40
 
 
 # Enough penalty and tau for filters to go after so few epochs.
-PRUNED = ("dsp=default", "dsp.penalty=1e-3", "dsp.tau=0.5", f"dsp.finetune_epochs={3 * EPOCHS}")
+PRUNED = (
+    *("dsp=default", "dsp.penalty=1e-3", "dsp.rule=largest_activity", "dsp.tau=0.5"),
+    f"dsp.finetune_epochs={EPOCHS}",
+    *("dsp.scratch=true", f"dsp.scratch_epochs={2 * EPOCHS}"),
+)
 CELLS = {
     "dsn": ("dst=dsn", *SMALL),
     "rigl": ("dst=rigl", *SMALL),
@@ -69,7 +73,15 @@ def epochs_written(folder: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    ("cell", "after"), [("dsn", 0), ("rigl", 0), ("lite", 0), ("lite", EPOCHS), ("dsn-dsp", EPOCHS)]
+    ("cell", "after"),
+    [
+        ("dsn", 0),
+        ("rigl", 0),
+        ("lite", 0),
+        ("lite", EPOCHS),
+        ("dsn-dsp", EPOCHS),
+        ("dsn-dsp", 2 * EPOCHS),
+    ],
 )
 def test_killed_runs_end_with_the_same_bits(tmp_path: Path, cell: str, after: int) -> None:
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"

@@ -3,15 +3,17 @@
 //     g++ -std=gnu++17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 //         tests/native/kernel_driver.cpp -o driver && ./driver
 //
-// Add -mavx2 -mfma or -mavx512f -mfma for the other vector widths. Compares with plain loops too.
+// Add -mavx2 -mfma or -mavx512f -mfma for the other vector widths; -fsanitize=thread
+// -DDSN_STD_THREADS -pthread and any argument for three threads. Compares with plain loops too.
 
-#include "../../src/dsn_lab/kernels/sparse_conv.cpp"
+#include "../../src/dsn_lab/kernels/native/library.cpp"
 
 #include <cmath>
 #include <cstdio>
 #include <random>
 
-int main() {
+int main(int n_arguments, char**) {
+    const int threads = n_arguments > 1 ? 3 : 1;
     std::mt19937 random(0);
     const auto pick = [&](int n) { return int(random() % n); };
     const auto number = [&] { return float(pick(2001) - 1000) / 1000; };
@@ -50,8 +52,9 @@ int main() {
         for (int o = 0; o < O; ++o)
             for (int m = 0; m < N; ++m) g0[o * gs + m] = number();
 
-        const Problem w{starts.data(), slots.data(), codes.data(), O, I, K, T, B, padding, 1};
-        const Problem t{t_starts.data(), t_slots.data(), t_codes.data(), I, O, K, T, B, padding, 1};
+        const Topology by_output{starts.data(), slots.data(), codes.data(), O, I, K};
+        const Topology by_input{t_starts.data(), t_slots.data(), t_codes.data(), I, O, K};
+        const Problem w{by_output, T, B, padding, threads}, t{by_input, T, B, padding, threads};
         dsn_forward_float(&w, values.data(), x0, xs, y.data(), N);
         dsn_weight_gradient_float(&w, dw.data(), x0, xs, g0, gs);
         dsn_input_gradient_float(&t, values.data(), g0, gs, dx.data(), N);
@@ -59,7 +62,9 @@ int main() {
         // BatchNorm and ReLU of y, its gradient from y itself to the frame of g.
         const std::vector<float> scale(O, 1.5f), shift(O, 0.25f);
         std::vector<float> mean(O), variance(O), z(O * N), dscale(O), dshift(O);
-        const Norm<float> norm{scale.data(), shift.data(), mean.data(), variance.data(), 1e-2, N, O, 0, 1};
+        const NormProblem<float> norm{scale.data(), shift.data(), mean.data(), variance.data(),
+                                      1e-2,         N,            O,           0,
+                                      threads};
         dsn_norm_relu_float(&norm, y.data(), z.data());
         dsn_norm_relu_gradient_float(&norm, y.data(), y.data(), dscale.data(), dshift.data(), gn, gs);
         for (int o = 0; o < O; ++o) {

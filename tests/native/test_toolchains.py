@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-DRIVER = Path(__file__).with_name("kernel_driver.cpp")
+DRIVERS = [Path(__file__).with_name(f"{name}_driver.cpp") for name in ("kernel", "plan")]
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+# The sanitizer does not know OpenMP's barriers.
+THREADS = ("-g", "-O1", "-fsanitize=thread", "-DDSN_STD_THREADS", "-pthread")
+INSTRUCTIONS = [(), ("-mavx2", "-mfma"), ("-mavx512f", "-mfma")]
 
 pytestmark = pytest.mark.compiler
 
@@ -39,17 +42,30 @@ def supported(instructions: str) -> bool:
     return info.exists() and instructions in info.read_text().split()
 
 
-@pytest.mark.parametrize("flags", [(), ("-mavx2", "-mfma"), ("-mavx512f", "-mfma")])
-def test_memory_and_arithmetic_are_clean(tmp_path: Path, flags: tuple[str, ...]) -> None:
+def built(folder: Path, driver: Path, *flags: str, compiler: str = "g++") -> Path:
+    """A driver compiled, without a warning."""
+    program = folder / "driver"
+    strict = ("-std=gnu++17", "-Wall", "-Wextra", "-Werror")
+    run(tool(compiler), *strict, *flags, driver, "-o", program)
+    return program
+
+
+@pytest.mark.parametrize("flags", INSTRUCTIONS)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_memory_and_arithmetic_are_clean(
+    tmp_path: Path, driver: Path, flags: tuple[str, ...]
+) -> None:
     if flags and not supported(flags[0].removeprefix("-m")):
         pytest.skip(f"this CPU has no {flags[0]}")
-    driver = tmp_path / "driver"
-    run(tool("g++"), "-std=gnu++17", *SANITIZED, *flags, DRIVER, "-o", driver)
-    run(driver)
+    run(built(tmp_path, driver, *SANITIZED, *flags))
 
 
-def test_agrees_on_arm(tmp_path: Path) -> None:
-    compiler, emulator = tool("aarch64-linux-gnu-g++"), tool("qemu-aarch64")
-    driver = tmp_path / "driver"
-    run(compiler, "-std=gnu++17", "-O2", "-static", DRIVER, "-o", driver)
-    run(emulator, driver)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_threads_do_not_race(tmp_path: Path, driver: Path) -> None:
+    run(built(tmp_path, driver, *THREADS), "threads")
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_agrees_on_arm(tmp_path: Path, driver: Path) -> None:
+    emulator = tool("qemu-aarch64")
+    run(emulator, built(tmp_path, driver, "-O2", "-static", compiler="aarch64-linux-gnu-g++"))

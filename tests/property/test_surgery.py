@@ -15,6 +15,9 @@ from dsn_lab.prune.surgery import Kept, prune
 NETWORKS: dict[str, Callable[[int], Prunable]] = {
     "lite": lambda channels: LITE(channels, 3, widths=((3, 2, 4), (3,), (2,))),
     "inception": lambda channels: Inception(channels, 3, widths=((2, 3, 1, 2),) * 6),
+    "inception-without-branches": lambda channels: Inception(
+        channels, 3, widths=((0, 2, 0, 1), (0, 0, 0, 2), (1, 1, 0, 0), (2, 0, 0, 0))
+    ),
     "dsn-dense": lambda channels: DSN(
         channels, 3, width=4, kernel_size=9, depth=3, start="random", backend="dense"
     ),
@@ -53,6 +56,21 @@ def zero_others(network: Prunable, kept: Kept) -> None:
         network.get_submodule(name).register_forward_hook(zero)
 
 
+def filters(network: Prunable, widths: tuple[int, ...]) -> st.SearchStrategy[list[Tensor]]:
+    """Of each branch of a layer some filters, as many as the network needs."""
+    branches = [
+        st.sets(st.integers(0, width - 1), min_size=network.least_of_branch)
+        if width
+        else st.just(set[int]())
+        for width in widths
+    ]
+    return (
+        st.tuples(*branches)
+        .filter(lambda kept: sum(map(len, kept)) >= network.least_of_layer)
+        .map(lambda kept: [torch.tensor(sorted(each), dtype=torch.long) for each in kept])
+    )
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 @settings(deadline=None, max_examples=15)
 @given(st.sampled_from([1, 3]), st.integers(0, 2**16), st.data())
@@ -61,15 +79,7 @@ def test_surgery_equals_zeroing(name: str, channels: int, seed: int, data: st.Da
     network = NETWORKS[name](channels)
     unsettle(network)
     network.eval()
-    kept = [
-        [
-            torch.tensor(
-                sorted(data.draw(st.sets(st.integers(0, width - 1), min_size=1, max_size=width)))
-            )
-            for width in widths
-        ]
-        for widths in network.widths
-    ]
+    kept = [data.draw(filters(network, widths)) for widths in network.widths]
     pruned = prune(network, kept)
     zero_others(network, kept)
     x = torch.randn(3, channels, 17)

@@ -46,6 +46,14 @@ def test_the_same_run_twice_counts_once(tmp_path: Path) -> None:
     assert "repeats" in found.problems[0]
 
 
+def test_other_data_of_one_name_are_another_dataset(tmp_path: Path) -> None:
+    for seed, digest in enumerate(("a" * 64, "a" * 64, "b" * 64)):
+        write(tmp_path, record("GunPoint", seed=seed, sha256_train=digest), "dsn")
+    found = collect(tmp_path)
+    assert list(found.runs["dataset"]) == ["GunPoint", "GunPoint", "GunPoint [bbbbbbbb]"]
+    assert "1 run on other data of the name GunPoint" in found.problems[0]
+
+
 @pytest.mark.parametrize("name", ["missing", "."])
 def test_no_results_is_the_users_mistake(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=str(tmp_path)):

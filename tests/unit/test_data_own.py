@@ -314,3 +314,12 @@ def test_files_that_are_not_there_are_told(
 def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError, match=told):
         Wanted(**({"name": "a", "archive": "own"} | settings))
+
+
+def test_a_file_with_a_test_set_of_its_own_is_not_split(tmp_path: Path) -> None:
+    x, y = np.arange(24.0).reshape(6, 4), list("aabbab")
+    np.savez(tmp_path / "four.npz", X_train=x, y_train=y, X_test=x, y_test=y)
+    np.savez(tmp_path / "two.npz", X_train=x, y_train=y)
+    with pytest.raises(UserError, match=r"dataset.test_size: .*four.npz has a test set already"):
+        load(tmp_path / "four.npz", test_size=0.5)
+    assert len(load(tmp_path / "two.npz", test_size=0.5).y_test) == 4

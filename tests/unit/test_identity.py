@@ -1,5 +1,6 @@
 """What makes two runs one run."""
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,6 +44,7 @@ def digest(**changes: Any) -> str:
         {"model__width": 48},
         {"model__name": "other"},
         {"dst__growth": "gradient"},
+        {"dst__growth": {"name": "momentum", "decay": 0.8}},
         {"dst__seed": 4},
         {"optimizer__lr": 1e-3},
         {"optimizer__name": "SGD"},
@@ -79,6 +81,7 @@ def test_how_and_where_it_is_computed_does_not(changes: dict[str, Any]) -> None:
         ({"model__sparsity": 0}, {"model__sparsity": 0.0}),
         ({"dst__stop": 1}, {"dst__stop": 1.0}),
         ({"dst__growth": "momentum"}, {"dst__growth": {"name": "momentum"}}),
+        ({"dst__growth": "momentum"}, {"dst__growth": {"name": "momentum", "decay": 0.9}}),
         ({"model__widths": [[2, 3]]}, {"model__widths": ((2.0, 3),)}),
     ],
 )
@@ -138,7 +141,8 @@ def test_a_changed_meaning_makes_new_runs(monkeypatch: pytest.MonkeyPatch) -> No
     before = digest()
     monkeypatch.setattr(identity, "REVISIONS", {"model.dsn": 2})
     assert digest() != before
-    assert digest(model__name="other") != before
+    monkeypatch.setattr(identity, "REVISIONS", {"dst.growth.random": 2})
+    assert digest() != before
 
 
 def test_every_setting_of_ours_has_its_first_value_listed() -> None:
@@ -151,6 +155,20 @@ def test_every_setting_of_ours_has_its_first_value_listed() -> None:
             for key in told:
                 listed = key in format0.KEYS or key in identity.FIRST
                 assert listed, f"add {key!r} with the value it came with to identity.FIRST"
+
+
+def test_every_default_of_a_rule_is_listed_and_as_it_came() -> None:
+    """It stands in no configuration file, so a run says nothing of it."""
+    for kind, rules in registry.RULES.items():
+        for rule in rules:
+            for setting, parameter in inspect.signature(rules[rule]).parameters.items():
+                if parameter.default is parameter.empty:
+                    continue  # what every rule of a kind is called with
+                key = f"{kind.partition('.')[0]}.{rule}.{setting}"
+                assert key in identity.FIRST, f"add {key!r} to identity.FIRST"
+                assert identity.FIRST[key] == parameter.default, (
+                    f"keep {key}, or raise identity.REVISIONS[{kind + '.' + rule!r}]"
+                )
 
 
 def test_records_of_the_first_form_are_read_in_todays() -> None:

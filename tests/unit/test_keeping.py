@@ -18,7 +18,7 @@ def test_of_equal_losses_the_latest_epochs_weights_are_kept() -> None:
     for epoch, loss in enumerate([0.5, 0.3, 0.3, float("nan"), 0.4]):
         trainer.fit_loop.epoch_progress.current.completed = epoch
         task.train_loss.reset()
-        task.train_loss.update(loss)
+        task.train_loss.update(loss, 1)
         nn.init.constant_(task.network.weight, epoch)  # type: ignore[arg-type]
         best.on_train_epoch_end(trainer, task)
     assert best.epoch == 2

@@ -125,7 +125,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="one row of int32"):
         kernels.pack(torch.tensor([0]), shape)
     with pytest.raises(ValueError, match="at most"):
-        kernels.pack(torch.tensor([0], dtype=torch.int32), (2, 3, 10000))
+        kernels.pack(torch.tensor([0], dtype=torch.int32), (2, 3, 30000))
     with pytest.raises(ValueError, match="must be a frame"):
         kernels.forward(x, values, packed, "zeros")
     with pytest.raises(ValueError, match=r"values: must be \(2,\)"):

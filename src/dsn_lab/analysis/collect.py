@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,7 @@ def collect(root: Path) -> Collection:
     if not records:
         reason = f"; {len(problems)} damaged, first: {problems[0]}" if problems else ""
         raise UserError(f"{root}: no {RESULT} below it{reason}")
+    problems += _set_apart(records)
     labels, settings = methods.labels(records)
     runs = pd.DataFrame(
         [record | {"method": label} for record, label in zip(records, labels, strict=True)]
@@ -73,6 +75,29 @@ def collect(root: Path) -> Collection:
         problems.append(f"{root / again.path} repeats a run that is there already; not counted")
     runs = runs.drop_duplicates(keys).sort_values(keys, ignore_index=True)
     return Collection(root, runs, _unfinished(root, runs), settings, problems)
+
+
+def _set_apart(records: list[results.Record]) -> list[str]:
+    """Give other data of a dataset's name a name of their own; most runs keep it."""
+    digests: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for record in records:
+        digests[record["dataset"]][_data_of(record)] += 1
+    said = []
+    for dataset, counts in digests.items():
+        (usual, _), *others = counts.most_common()
+        for digest, number in others:
+            if digest and usual:
+                apart = f"{dataset} [{digest[:8]}]"
+                runs = f"{number} run{'s' * (number > 1)}"
+                said.append(f"{runs} on other data of the name {dataset}: here {apart}")
+                for record in records:
+                    if record["dataset"] == dataset and _data_of(record) == digest:
+                        record["dataset"] = apart
+    return said
+
+
+def _data_of(record: results.Record) -> str:
+    return " ".join(str(record.get(key, "")) for key in results.DATA).strip()
 
 
 def _today(record: results.Record) -> results.Record:

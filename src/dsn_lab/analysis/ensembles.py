@@ -21,7 +21,8 @@ def ensembles(networks: Collection) -> Collection:
     """A row for each dataset, fold and method that has several seeds there, none of them missing.
 
     Args:
-        networks: with ``array``, the name of a row's probabilities among those of its run.
+        networks: if they have ``array``, it names a row's probabilities among those of its run;
+            else they are the last, of the network that gave the test accuracy.
 
     Returns:
         ``method`` is the ensemble's label (LITETime of LITE); ``members`` their number; parameters
@@ -38,7 +39,8 @@ def ensembles(networks: Collection) -> Collection:
         for path in set(members["path"]) - files.keys():
             files[path] = _stored(networks.root / path)
         stored = [files[path] for path in members["path"]]
-        probabilities = list(_probabilities(stored, members["array"]))
+        arrays = members["array"] if "array" in members else [None] * len(members)
+        probabilities = list(_probabilities(stored, list(arrays)))
         if len(probabilities) == wanted and stored[0] is not None:
             right = accuracy(np.stack(probabilities), stored[0]["labels"])
             rows.append(
@@ -71,7 +73,7 @@ def _stored(folder: Path) -> Stored | None:
         return None
 
 
-def _probabilities(stored: list[Stored | None], arrays: pd.Series) -> Iterator[np.ndarray]:
+def _probabilities(stored: list[Stored | None], arrays: list[Any]) -> Iterator[np.ndarray]:
     """Of each member that has them and was tested on the same series."""
     for each, array in zip(stored, arrays, strict=True):
         if each is None or stored[0] is None:

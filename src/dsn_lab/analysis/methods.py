@@ -17,12 +17,13 @@ from typing import Any
 
 from dsn_lab.records import identity
 from dsn_lab.records.results import Record
+from dsn_lab.registry import ABSENT
 from dsn_lab.storage import packaged_yaml
 
 CHOICES = ("model", "dst", "dsp", "sparsity")
 NOT_OF_A_METHOD = {f"{identity.PREFIX}{key}" for key in ("fold", "seed")} | {
     f"{identity.PREFIX}dataset.{key}"
-    for key in ("name", "archive", "test_size", "split_seed", "label")
+    for key in ("name", "archive", "test_size", "split_seed", "label", "data")
 }
 SAID_BY_SPARSITY = {"config.sparsity", "config.model.sparsity"}
 BY_ARCHIVE = {"config.model.width", "config.model.padding", "config.dataset.scaling"}
@@ -31,7 +32,6 @@ KIND = ("dst", "dsp")
 FIRST = ("sparsity", "config.model.groups", "config.trainer.max_epochs")
 NAMES = {"dsn": "DSN", "lite": "LITE", "inception": "Inception"}
 USUAL = {"dst=dsn": "", "dsp=none": "", "dsp=default": "DSP"}
-ABSENT = "absent"
 # Branches of each layer, by which a network with one width everywhere is known.
 BRANCHES = {"lite": [3, 1, 1], "inception": [4] * 6}
 
@@ -64,7 +64,9 @@ def _identities(records: Sequence[Record]) -> Iterable[str]:
     dropped |= NOT_OF_A_METHOD | SAID_BY_SPARSITY
     for record in records:
         method = {key: record[key] for key in CHOICES if key in record}
-        counted = identity.counted(identity.recorded(record))
+        counted = identity.counted(
+            identity.recorded(record), str(record.get("uncounted", "")).split()
+        )
         told = {f"{identity.PREFIX}{key}": value for key, value in counted.items()}
         method |= {key: value for key, value in told.items() if key not in dropped}
         yield json.dumps(method, sort_keys=True)
@@ -95,7 +97,7 @@ def _telling(methods: Sequence[Record]) -> list[str]:
 
 
 def _value(method: Record, key: str) -> str:
-    return json.dumps(method[key]) if key in method else ABSENT
+    return json.dumps(method[key]) if key in method else "absent"
 
 
 def _label(method: Record, others: Sequence[Record]) -> str:
@@ -112,10 +114,12 @@ def _label(method: Record, others: Sequence[Record]) -> str:
 def _say(key: str, method: Record) -> str:
     """A setting in a few words; the usual choice of ``dst`` and ``dsp`` in none."""
     short = key.removeprefix("config.model.").removeprefix("config.")
-    if key not in method:
+    group = key.removeprefix(identity.PREFIX).partition(".")[0]
+    first = identity.first(key.removeprefix(identity.PREFIX), method.get(f"config.{group}.name"))
+    value = method.get(key, first)
+    if value is ABSENT:
         return f"no-{short}"
-    value = method[key]
-    if key == "config.model.widths" and (width := _one_width(method)):
+    if key == "config.model.widths" and (width := _one_width(method["model"], value)):
         return f"{width}-filters"
     if key == "sparsity":
         return f"S={value:g}"
@@ -128,10 +132,9 @@ def _say(key: str, method: Record) -> str:
     return f"{short.rpartition('.')[2]}={value if word else json.dumps(value)}"
 
 
-def _one_width(method: Record) -> int | None:
+def _one_width(model: str, widths: Sequence[Sequence[int]]) -> int | None:
     """The width of all branches of a network with all branches."""
-    widths = method["config.model.widths"]
-    if [len(layer) for layer in widths] != BRANCHES.get(method["model"]):
+    if [len(layer) for layer in widths] != BRANCHES.get(model):
         return None
     every = {width for layer in widths for width in layer}
     return every.pop() if len(every) == 1 else None

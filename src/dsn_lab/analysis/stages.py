@@ -18,7 +18,10 @@ COST = {"pretrained": "base"}
 PENALTY = 1e-5
 WIDTHS = "config.model.widths"
 # By these a scratch cell differs from the cell whose shape it takes.
-OF_SCRATCH = {"dsp", "config.dsp.name", "config.dsp.shape_from", "config.dsp.scratch"}
+OF_SCRATCH = {
+    "dsp",
+    *(f"config.dsp.{k}" for k in ("name", "shape_from", "scratch", "scratch_epochs", "report")),
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def networks(collection: Collection) -> Collection:
     """The collection with a row a network: of a pruned run a row a stage.
 
     ``method`` is the network's label, ``LITE DSP, pruned``; ``array`` names its probabilities in
-    the run's predictions (None: the only ones), ``stage`` is None for runs without stages.
+    the run's predictions (None: the last ones), ``stage`` is None for runs without stages.
     """
     runs = collection.runs
     pruned = is_pruned(runs)
@@ -71,21 +74,6 @@ def networks(collection: Collection) -> Collection:
             )
     rows = pd.concat([part for part in parts if len(part)], ignore_index=True)
     return replace(collection, runs=rows, unfinished=collection.unfinished[:0], problems=[])
-
-
-def headline(collection: Collection) -> Collection:
-    """The collection with ``array``: which stage's probabilities gave the test accuracy.
-
-    It is the last stage that has it in all runs of the method.
-    """
-    runs = collection.runs.assign(array=None)
-    for _, of_method in runs[is_pruned(runs)].groupby("method"):
-        for key in STAGES:
-            if f"accuracy_{key}" in runs:
-                same = (of_method[f"accuracy_{key}"] - of_method["test_accuracy"]).abs() < 1e-6
-                if same.all():
-                    runs.loc[of_method.index, "array"] = key
-    return replace(collection, runs=runs)
 
 
 def label(method: str, stage: str) -> str:

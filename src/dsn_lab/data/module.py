@@ -36,6 +36,24 @@ class EpochBatches(Sampler[Tensor]):
         yield from torch.split(torch.from_numpy(order), self.batch_size)
 
 
+class Batches:
+    """The batches that a sampler's index tensors pick; Lightning tells the sampler the epoch.
+
+    A ``DataLoader`` over what is in memory does no more, and takes longer to find a batch than to
+    pick it.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, sampler: EpochBatches) -> None:
+        self.x, self.y, self.sampler = x, y, sampler
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for picked in self.sampler:
+            yield self.x[picked], self.y[picked]
+
+
 def default_batch_size(n_train: int) -> int:
     """The protocol's batch: a tenth of the training set, from 2 to 16 series."""
     return max(2, min(16, n_train // 10))
@@ -59,10 +77,10 @@ class TimeSeriesData(LightningDataModule):
         """Open the test set for the test stage only."""
         self._testing = stage == "test"
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+    def train_dataloader(self) -> Batches:
         """Shuffled batches; the last one of an epoch may be smaller."""
-        batches = EpochBatches(len(self.dataset.y_train), self.batch_size, self.seed)
-        return self._loader(self.dataset.x_train, self.dataset.y_train, batches)
+        x, y = (torch.from_numpy(a) for a in (self.dataset.x_train, self.dataset.y_train))
+        return Batches(x, y, EpochBatches(len(y), self.batch_size, self.seed))
 
     def test_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """The test set in order.
@@ -81,11 +99,6 @@ class TimeSeriesData(LightningDataModule):
     def _in_order(self, x: np.ndarray, y: np.ndarray) -> DataLoader[tuple[Tensor, ...]]:
         # Of nearly equal size, so that BatchNorm may weigh them equally.
         parts = torch.tensor_split(torch.arange(len(y)), ceil(len(y) / EVALUATION_BATCH))
-        return self._loader(x, y, list(parts))
-
-    def _loader(
-        self, x: np.ndarray, y: np.ndarray, batches: Sampler[Tensor] | list[Tensor]
-    ) -> DataLoader[tuple[Tensor, ...]]:
         arrays = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
         # With batch_size=None each index tensor picks a whole batch in one operation.
-        return DataLoader(arrays, sampler=batches, batch_size=None)
+        return DataLoader(arrays, sampler=list(parts), batch_size=None)

@@ -1,30 +1,42 @@
 """Figures of structured pruning: what was idle, what it cost, what was redundant."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from dsn_lab.figures.run import BLUE, GREEN, ORANGE
 
+PURPLE = "#CC79A7"  # Okabe and Ito's fourth
 LEAST = 1e-8  # of a layer's largest activity; what is below is drawn there
 
 
-def sorted_activity(scores: Sequence[Tensor], cuts: Sequence[float]) -> Figure:
-    """The largest activity of each filter, sorted, a panel a layer; below the line they go."""
+def sorted_scores(
+    scores: Sequence[Tensor], cuts: Sequence[float], score: str, *, logarithmic: bool
+) -> Figure:
+    """The score of each filter, sorted, a panel a layer; up to the line they are redundant.
+
+    Args:
+        scores: of each layer ``(filters,)``.
+        cuts: of each layer.
+        score: what a score is.
+        logarithmic: draw its logarithm.
+    """
     figure = Figure(figsize=(2.6 * len(scores), 2.8), layout="constrained")
     panels = figure.subplots(1, len(scores), squeeze=False)[0]
-    for layer, (axes, activities, cut) in enumerate(
-        zip(panels, scores, cuts, strict=True), start=1
-    ):
-        ordered = activities.sort(descending=True).values
-        least = LEAST * max(float(ordered[0]), 1e-30)
-        axes.semilogy(ordered.clamp(min=least), ".", color=BLUE, markersize=4)
-        axes.axhline(max(cut, least), color=ORANGE, linestyle="--", linewidth=1)
-        idle = int((activities <= cut).sum())
-        axes.set(title=f"layer {layer}: {idle} of {len(activities)} idle", xlabel="filter")
+    for layer, (axes, of_layer, cut) in enumerate(zip(panels, scores, cuts, strict=True), start=1):
+        ordered, line = of_layer.sort(descending=True).values, cut
+        if logarithmic:
+            least = LEAST * max(float(ordered[0]), 1e-30)
+            ordered, line = ordered.clamp(min=least), max(cut, least)
+            axes.set_yscale("log")
+        axes.plot(ordered, ".", color=BLUE, markersize=4)
+        axes.axhline(line, color=ORANGE, linestyle="--", linewidth=1)
+        idle = int((of_layer <= cut).sum())
+        axes.set(title=f"layer {layer}: {idle} of {len(of_layer)} idle", xlabel="filter")
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("largest activity over the training set")
+    panels[0].set_ylabel("\n".join(wrap(score, 28)))
     return figure
 
 
@@ -33,7 +45,7 @@ def accuracy_against_flops(points: Mapping[str, tuple[int, float]]) -> Figure:
     figure = Figure(figsize=(4.5, 3.2), layout="constrained")
     axes = figure.subplots()
     for (name, (flops, accuracy)), colour, marker in zip(
-        points.items(), (BLUE, ORANGE, GREEN), "osD", strict=True
+        points.items(), (BLUE, ORANGE, GREEN, PURPLE), "osD^", strict=False
     ):
         axes.plot(flops / 1e6, accuracy, marker, color=colour, label=name)
     axes.set(xlabel="MFLOPs per series", ylabel="test accuracy")

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from torch import Tensor, nn
 
 from dsn_lab.nn import SparseConv1d
@@ -15,6 +17,9 @@ from dsn_lab.storage import written_whole
 # Okabe and Ito's colours, distinct for colour-blind readers.
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 SHOWN_KERNELS = 60
+DPI = 150
+# Inches around panels. Fixed, because to find them by the texts' sizes takes longer than to draw.
+LEFT, RIGHT, BOTTOM, TOP, BETWEEN = 0.65, 0.1, 0.5, 0.35, 0.55
 
 
 def draw(network: nn.Module, rows: Sequence[dict[str, float]], folder: Path) -> None:
@@ -37,22 +42,48 @@ def save(figures: Mapping[str, Figure], folder: Path) -> None:
     """Write each figure as PNG under its name."""
     folder.mkdir(exist_ok=True)
     for name, figure in figures.items():
-        with written_whole(folder / f"{name}.png") as temporary:
-            figure.savefig(temporary, format="png", dpi=150)
+        figure.dpi = DPI
+        with written_whole(folder / f"{name}.png") as temporary, temporary.open("wb") as file:
+            # Figure.savefig would draw it twice.
+            FigureCanvasAgg(figure).print_png(file)  # type: ignore[no-untyped-call]
+
+
+def _panels(count: int, width: float, height: float, right: float = RIGHT) -> list[Axes]:
+    """Panels side by side, each as many inches wide and high, with room for their labels."""
+    whole = LEFT + count * width + (count - 1) * BETWEEN + right, BOTTOM + height + TOP
+    figure = Figure(figsize=whole)
+    return [
+        figure.add_axes(
+            (
+                (LEFT + panel * (width + BETWEEN)) / whole[0],
+                BOTTOM / whole[1],
+                width / whole[0],
+                height / whole[1],
+            )
+        )
+        for panel in range(count)
+    ]
+
+
+def _figure(panels: Sequence[Axes]) -> Figure:
+    figure = panels[0].figure
+    assert isinstance(figure, Figure)
+    return figure
 
 
 def learning_curve(rows: Sequence[dict[str, float]]) -> Figure:
     """Training loss and accuracy by epoch."""
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    panels = _panels(2, 2.8, 2.35)
     epochs = [row["epoch"] for row in rows]
-    for axes, name, colour in zip(
-        figure.subplots(1, 2), ("loss", "accuracy"), (BLUE, ORANGE), strict=True
-    ):
+    for axes, name, colour in zip(panels, ("loss", "accuracy"), (BLUE, ORANGE), strict=True):
         axes.plot(epochs, [row[f"train_{name}"] for row in rows], color=colour, linewidth=1)
-        axes.set(xlabel="epoch", ylabel=f"training {name}")
+        axes.set(xlabel="epoch", title=f"training {name}")
         axes.grid(alpha=0.3)
-    figure.axes[0].set_yscale("log")
-    return figure
+    panels[0].set_yscale("log")
+    # Plain numbers: powers would go through a typesetter.
+    panels[0].yaxis.set_major_formatter(LogFormatter())
+    panels[0].yaxis.set_minor_formatter(LogFormatter())
+    return _figure(panels)
 
 
 def receptive_fields(masks: Sequence[Tensor]) -> Figure:
@@ -61,15 +92,15 @@ def receptive_fields(masks: Sequence[Tensor]) -> Figure:
     Args:
         masks: of each layer, ``(out_channels, in_channels, kernel_size)``.
     """
-    figure = Figure(figsize=(2.6 * len(masks), 2.8), layout="constrained")
-    all_axes = figure.subplots(1, len(masks), squeeze=False)[0]
-    for layer, (axes, mask) in enumerate(zip(all_axes, masks, strict=True), start=1):
+    panels = _panels(len(masks), 2.1, 2.05)
+    for layer, (axes, mask) in enumerate(zip(panels, masks, strict=True), start=1):
         sizes = enrf_sizes(mask).flatten().cpu()
         counts = torch.bincount(sizes, minlength=mask.shape[-1] + 1)
-        axes.bar(np.arange(len(counts)), counts.numpy(), width=1.0, color=BLUE)
+        edges = torch.arange(len(counts) + 1) - 0.5
+        axes.stairs(counts.numpy(), edges.numpy(), fill=True, color=BLUE)
         axes.set(title=f"sparse layer {layer}", xlabel="eNRF size (taps)")
-    all_axes[0].set_ylabel("kernels")
-    return figure
+    panels[0].set_ylabel("kernels")
+    return _figure(panels)
 
 
 def active_weights(layer: SparseConv1d) -> Figure:
@@ -77,14 +108,12 @@ def active_weights(layer: SparseConv1d) -> Figure:
 
     White is inactive; the dashed line ends the group's exploration region.
     """
-    groups = len(layer.taps)
-    figure = Figure(figsize=(2.8 * groups + 0.8, 4.2), layout="constrained")
-    all_axes = figure.subplots(1, groups, squeeze=False)[0]
+    panels = _panels(len(layer.taps), 2.2, 3.4, right=1.1)
     counts = [region.kernels for region in layer.regions]
     taps = layer.shape[-1]
     kernels = torch.split(layer.weight.detach().cpu().abs().view(-1, taps), counts)
     masks = torch.split(layer.mask.cpu().view(-1, taps), counts)
-    for group, axes in enumerate(all_axes):
+    for group, axes in enumerate(panels):
         shown = kernels[group][:SHOWN_KERNELS]
         shown = shown / shown.amax(dim=1, keepdim=True).clamp_min(1e-12)
         values = shown.masked_fill(~masks[group][:SHOWN_KERNELS], float("nan")).numpy()
@@ -93,6 +122,9 @@ def active_weights(layer: SparseConv1d) -> Figure:
         )
         axes.axvline(layer.taps[group] - 0.5, color=ORANGE, linestyle="--", linewidth=1)
         axes.set(title=f"group {group + 1}", xlabel="tap")
-    all_axes[0].set_ylabel("kernel")
-    figure.colorbar(image, ax=all_axes, label="|weight| / kernel's largest")
+    panels[0].set_ylabel("kernel")
+    figure = _figure(panels)
+    last = panels[-1].get_position()
+    beside = figure.add_axes((last.x1 + 0.3 / figure.get_figwidth(), last.y0, 0.02, last.height))
+    figure.colorbar(image, cax=beside, label="|weight| / kernel's largest")
     return figure

@@ -3,7 +3,7 @@
 from dsn_lab.kernels.build import KernelUnavailableError, available, why_unavailable
 from dsn_lab.kernels.conv1d import conv1d, supports
 from dsn_lab.kernels.norm_relu import Normalisation
-from dsn_lab.kernels.packed import Packed, PackedTopology, pack
+from dsn_lab.kernels.packed import Packed, PackedTopology, fits, pack
 from dsn_lab.kernels.passes import (
     forward,
     gradient_frame,
@@ -19,6 +19,7 @@ __all__ = [
     "PackedTopology",
     "available",
     "conv1d",
+    "fits",
     "forward",
     "gradient_frame",
     "input_frame",

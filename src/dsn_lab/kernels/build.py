@@ -9,24 +9,20 @@ import shutil
 import subprocess
 import tempfile
 from functools import cache
-from itertools import product
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import torch
 
+from dsn_lab.kernels.interface import declare
+
 log = logging.getLogger(__name__)
 
-SOURCE = Path(__file__).with_name("sparse_conv.cpp")
+SOURCES = Path(__file__).with_name("native")
 FLAGS = ("-std=gnu++17", "-O3", "-ffp-contract=fast", "-fPIC")
 # Flags of each instruction set, by torch's name for what this CPU can do. Other names, and other
 # processors, get what the compiler takes for granted: SSE2 on x86, NEON on ARM.
 INSTRUCTIONS = MappingProxyType({"AVX512": ("-mavx512f", "-mfma"), "AVX2": ("-mavx2", "-mfma")})
-
-
-# Numbers that the kernel works on, by their name in C.
-DTYPES = MappingProxyType({torch.float32: "float", torch.float64: "double"})
 
 
 class KernelUnavailableError(RuntimeError):
@@ -88,69 +84,25 @@ def compile_library(instructions: str) -> Path:
         raise KernelUnavailableError("no C++ compiler found (install g++ or set CXX)")
     runtime = openmp_runtime()
     flags = [*FLAGS, *INSTRUCTIONS.get(instructions, ()), *(["-fopenmp"] if runtime else [])]
-    parts = [SOURCE.read_text(), compiler, _run(compiler, "--version"), *flags, str(runtime)]
+    sources = [path.read_text() for path in sorted(SOURCES.iterdir())]
+    parts = [*sources, compiler, _run(compiler, "--version"), *flags, str(runtime)]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-    library = cache_folder() / f"sparse_conv-{key}.so"
+    library = cache_folder() / f"kernel-{key}.so"
     if not library.exists():
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as name:
             made, linked = Path(name, "kernel.o"), Path(name, "kernel.so")
-            _run(compiler, *flags, "-c", SOURCE, "-o", made)
+            _run(compiler, *flags, "-c", SOURCES / "library.cpp", "-o", made)
             # Without -fopenmp, which would link the compiler's own runtime.
             _run(compiler, "-shared", made, *([runtime] if runtime else []), "-o", linked)
             linked.replace(library)
     return library
 
 
-class Problem(ctypes.Structure):
-    """What every pass is told, as in the C++ source."""
-
-    _fields_ = (
-        ("starts", ctypes.c_void_p),
-        ("slots", ctypes.c_void_p),
-        ("codes", ctypes.c_void_p),
-        *((n, ctypes.c_int32) for n in ("rows", "columns", "taps")),
-        *((n, ctypes.c_int32) for n in ("time", "batch", "padding", "threads")),
-    )
-
-
-class Norm(ctypes.Structure):
-    """What BatchNorm with ReLU is told, as in the C++ source."""
-
-    _fields_ = (
-        ("weight", ctypes.c_void_p),
-        ("bias", ctypes.c_void_p),
-        ("mean", ctypes.c_void_p),
-        ("variance", ctypes.c_void_p),
-        ("epsilon", ctypes.c_double),
-        ("count", ctypes.c_int64),
-        ("rows", ctypes.c_int32),
-        ("fixed", ctypes.c_int32),
-        ("threads", ctypes.c_int32),
-    )
-
-
-def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
-    pointer, size, integer = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
-    library.dsn_pack.argtypes = (pointer, size, integer, integer, integer, *[pointer] * 6)
-    rows = (pointer, size)
-    arguments: dict[str, tuple[Any, ...]] = {
-        **dict.fromkeys(("forward", "input_gradient", "weight_gradient"), (pointer, *rows, *rows)),
-        "norm_relu": (pointer, pointer),
-        "norm_relu_gradient": (*[pointer] * 4, *rows),
-    }
-    for name, number in product(arguments, DTYPES.values()):
-        function = library[f"dsn_{name}_{number}"]
-        function.argtypes = (pointer, *arguments[name])
-        function.restype = None
-        setattr(library, f"{name}_{number}", function)
-    return library
-
-
 @cache
 def _attempt(instructions: str) -> ctypes.CDLL | str:
     try:
-        library = _declare(ctypes.CDLL(str(compile_library(instructions))))
+        library = declare(ctypes.CDLL(str(compile_library(instructions))))
     except (KernelUnavailableError, OSError, RuntimeError) as error:
         log.warning("sparse convolutions run as dense ones, without the native kernel: %s", error)
         return str(error)

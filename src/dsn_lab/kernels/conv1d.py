@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dsn_lab.kernels.build import DTYPES
+from dsn_lab.kernels.interface import DTYPES
 from dsn_lab.kernels.norm_relu import Normalisation, norm_relu, norm_relu_gradient
-from dsn_lab.kernels.packed import MAX_TAPS, Packed
+from dsn_lab.kernels.packed import Packed, fits
 from dsn_lab.kernels.passes import (
     Padding,
     check_sizes,
@@ -82,7 +82,7 @@ class _Conv1d(torch.autograd.Function):
         return dx, dmix, dvalues, dweight, dbias, None, None, None
 
 
-def supports(x: Tensor, kernel_size: int) -> bool:
+def supports(x: Tensor, shape: tuple[int, int, int]) -> bool:
     """Whether :func:`conv1d` can do for ``x``, three axes in any order, what torch's would.
 
     Not in half precision, also by autocast; nor for ``torch.compile``, export and tracing, which
@@ -95,7 +95,7 @@ def supports(x: Tensor, kernel_size: int) -> bool:
         and x.dtype in DTYPES
         and x.dim() == 3
         and x.numel() > 0
-        and kernel_size <= MAX_TAPS
+        and fits(shape)
         and not torch.is_autocast_enabled("cpu")
     )
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dsn_lab.kernels.build import DTYPES, Norm, load
+from dsn_lab.kernels.build import load
+from dsn_lab.kernels.interface import DTYPES, NormProblem
 
 # A team of threads costs more than fewer numbers than these.
 NUMBERS_FOR_THREADS = 2**16
@@ -26,7 +27,7 @@ class Normalisation:
     epsilon: float
     fixed: bool
 
-    def problem(self, rows: Tensor) -> Norm:
+    def problem(self, rows: Tensor) -> NormProblem:
         """These parts and the sizes of a call, for the C functions."""
         parts = (self.weight, self.bias, self.mean, self.variance)
         for part in parts:
@@ -37,7 +38,7 @@ class Normalisation:
         threads = 1 if rows.numel() < NUMBERS_FOR_THREADS else torch.get_num_threads()
         pointers = (part.data_ptr() for part in parts)
         count = rows.numel() // len(rows)
-        return Norm(*pointers, self.epsilon, count, len(rows), self.fixed, threads)
+        return NormProblem(*pointers, self.epsilon, count, len(rows), self.fixed, threads)
 
 
 def norm_relu(rows: Tensor, norm: Normalisation, out: Tensor) -> None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dsn_lab.kernels.build import Problem, load
+from dsn_lab.kernels.build import load
+from dsn_lab.kernels.interface import Topology
 
 BLOCK = 8  # rows per block, as in the C++ source
-MAX_TAPS = 8192
+MAX_ROW = 2**16  # positions in a kernel's row of inputs or outputs, which have 16 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,10 @@ class Order:
     slots: Tensor | None
     codes: Tensor
 
-    def problem(self, *sizes: int) -> Problem:
-        """These weights and the sizes of a call, for the C functions."""
+    def topology(self, rows: int, columns: int, taps: int) -> Topology:
+        """These weights and sizes, for the C functions."""
         slots = None if self.slots is None else self.slots.data_ptr()
-        return Problem(self.starts.data_ptr(), slots, self.codes.data_ptr(), *sizes)
+        return Topology(self.starts.data_ptr(), slots, self.codes.data_ptr(), rows, columns, taps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ class Packed:
     by_output: Order
     by_input: Order
 
+    def topologies(self) -> tuple[Topology, Topology]:
+        """As a pass over outputs and one over inputs sees it."""
+        outputs, inputs, taps = self.shape
+        return (
+            self.by_output.topology(outputs, inputs, taps),
+            self.by_input.topology(inputs, outputs, taps),
+        )
+
     @property
     def nbytes(self) -> int:
         """Memory of the packed indices."""
@@ -43,6 +52,12 @@ class Packed:
             for part in (order.starts, order.slots, order.codes)
         )
         return sum(part.nbytes for part in parts if part is not None)
+
+
+def fits(shape: tuple[int, int, int]) -> bool:
+    """Whether a kernel (outputs, inputs, taps) can be packed."""
+    outputs, inputs, taps = shape
+    return max(outputs, inputs) * taps <= MAX_ROW and outputs * inputs * taps < 2**31
 
 
 def pack(positions: Tensor, shape: tuple[int, int, int]) -> Packed:
@@ -58,9 +73,11 @@ def pack(positions: Tensor, shape: tuple[int, int, int]) -> Packed:
         ValueError: a position lies outside the kernel, or a size is out of range.
         KernelUnavailableError: there is no native kernel here.
     """
-    outputs, inputs, taps = shape
-    if min(shape) < 1 or taps > MAX_TAPS or outputs * inputs * taps >= 2**31:
-        raise ValueError(f"shape={shape}: must be positive, with at most {MAX_TAPS} taps")
+    outputs, inputs, _ = shape
+    if min(shape) < 1 or not fits(shape):
+        raise ValueError(
+            f"shape={shape}: must be positive, with at most {MAX_ROW} positions in a row"
+        )
     if positions.dtype != torch.int32 or positions.dim() != 1 or positions.device.type != "cpu":
         raise ValueError("positions: must be one row of int32 on the CPU")
     positions, count = positions.contiguous(), len(positions)
@@ -72,7 +89,7 @@ def pack(positions: Tensor, shape: tuple[int, int, int]) -> Packed:
 
     by_output, by_input = order(outputs, inputs), order(inputs, outputs)
     pointers = [part.data_ptr() for part in (*by_output, *by_input)]
-    if load().dsn_pack(positions.data_ptr(), count, *shape, *pointers):
+    if load().pack(positions.data_ptr(), count, *shape, *pointers):
         raise ValueError(f"positions: must lie in a kernel of shape {shape}")
     starts, slots, codes = by_output
     ascending = bool((slots[1:] > slots[:-1]).all())

@@ -11,17 +11,25 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from dsn_lab.kernels.build import DTYPES, load
-from dsn_lab.kernels.packed import Order, Packed
+from dsn_lab.kernels.build import load
+from dsn_lab.kernels.interface import DTYPES, Problem
+from dsn_lab.kernels.packed import Packed
 
 Padding = Literal["replicate", "zeros"]
 VECTOR = 16  # numbers that the kernel may read beyond the end of the last row
+
+
+def threads_for(products: int) -> int:
+    """How many threads share so many products: a team costs more than little work."""
+    return 1 if products < 2**18 else torch.get_num_threads()
 
 
 def _frame(channels: int, time: int, batch: int, room: tuple[int, int], dtype: Any) -> Tensor:
     before, after = room
     # An odd number of cache lines: rows a power of two apart would share a few lines of the cache.
     stride = (-(-(before + time + after) * batch // VECTOR) | 1) * VECTOR
+    if channels * stride >= 2**31:  # offsets have 32 bits
+        raise ValueError("the input is too large for the native kernel: use smaller batches")
     buffer = torch.empty(channels * stride + VECTOR, dtype=dtype)
     return buffer.as_strided((channels, time, batch), (stride, batch, 1), before * batch)
 
@@ -80,18 +88,19 @@ def _check_rows(name: str, rows: Tensor, channels: int, like: Tensor) -> None:
         raise ValueError(f"{name}: each channel must be contiguous")
 
 
-def _run(name: str, packed: Packed, order: Order, values: Tensor, *rows: Tensor, pad: str) -> None:
+def _run(
+    name: str, packed: Packed, values: Tensor, *rows: Tensor, pad: str, over_inputs: bool = False
+) -> None:
     if values.shape != (packed.active,) or values.dtype != rows[0].dtype:
         raise ValueError(f"values: must be ({packed.active},) of the input's type")
     if not values.is_contiguous() or values.device.type != "cpu":
         raise ValueError("values: must be contiguous and on the CPU")
     _, time, batch = rows[0].shape
-    # A team of threads costs more than so little work.
-    threads = 1 if packed.active * time * batch < 2**18 else torch.get_num_threads()
-    outputs, inputs, taps = packed.shape
-    over = (outputs, inputs) if order is packed.by_output else (inputs, outputs)
+    threads = threads_for(packed.active * time * batch)
+    topology = packed.topologies()[over_inputs]
+    problem = Problem(topology, time, batch, int(pad == "replicate"), threads)
     getattr(load(), f"{name}_{DTYPES[values.dtype]}")(
-        ctypes.byref(order.problem(*over, taps, time, batch, int(pad == "replicate"), threads)),
+        ctypes.byref(problem),
         values.data_ptr(),
         *(part for row in rows for part in (row.data_ptr(), row.stride(0))),
     )
@@ -117,7 +126,7 @@ def forward(
     _check_frame(frame, _room(packed.shape[2], padding, gradient=False))
     y = frame.new_empty(packed.shape[0], *frame.shape[1:]) if out is None else out
     _check_rows("out", y, packed.shape[0], frame)
-    _run("forward", packed, packed.by_output, values, frame, y, pad=padding)
+    _run("forward", packed, values, frame, y, pad=padding)
     return y
 
 
@@ -133,7 +142,7 @@ def input_gradient(
     _check_frame(frame, _room(packed.shape[2], padding, gradient=True))
     dx = frame.new_empty(packed.shape[1], *frame.shape[1:]) if out is None else out
     _check_rows("out", dx, packed.shape[1], frame)
-    _run("input_gradient", packed, packed.by_input, values, frame, dx, pad=padding)
+    _run("input_gradient", packed, values, frame, dx, pad=padding, over_inputs=True)
     return dx
 
 
@@ -147,5 +156,5 @@ def weight_gradient(frame: Tensor, grad: Tensor, packed: Packed, padding: Paddin
     _check_frame(frame, _room(packed.shape[2], padding, gradient=False))
     _check_rows("grad", grad, packed.shape[0], frame)
     gradient = frame.new_empty(packed.active)
-    _run("weight_gradient", packed, packed.by_output, gradient, frame, grad, pad=padding)
+    _run("weight_gradient", packed, gradient, frame, grad, pad=padding)
     return gradient

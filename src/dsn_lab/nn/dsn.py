@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from pydantic import NonNegativeInt, PositiveInt, validate_call
 from torch import Tensor, nn
 
+from dsn_lab.nn.parts import POOLED_STEPS
 from dsn_lab.nn.rows import block_rows, mix_rows
+from dsn_lab.nn.whole import Whole
 from dsn_lab.prune.channels import Axis, Channels, Prunable, Widths, branches, norm_axes
 from dsn_lab.registry import distributions, networks
 from dsn_lab.sparse.layer import Backend, Padding, SparseConv1d, Sparsity, Start
 from dsn_lab.sparse.regions import group_widths, region_taps
-
-POOLED_STEPS = 50
 
 
 @networks.register("dsn", small={"width": 4, "kernel_size": 9, "depth": 3})
@@ -110,6 +110,7 @@ class DSN(Prunable):
             nn.Conv1d(channels, n_classes, 1, bias=False),
             nn.BatchNorm1d(n_classes),
         )
+        self._whole = Whole()
 
     @property
     def shape(self) -> dict[str, Any]:
@@ -142,6 +143,9 @@ class DSN(Prunable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify a batch of series ``(batch, channel, time)``; returns logits."""
+        planned = self._whole.forward(self.features, self.classifier, x)
+        if planned is not None:
+            return planned
         if any(layer.is_packed(x) for layer in self._sparse_layers()):
             return self._forward_rows(x)
         logits: Tensor = self.classifier(self.features(x)).mean(dim=-1)

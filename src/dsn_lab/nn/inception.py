@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from pydantic import PositiveInt, validate_call
+from pydantic import NonNegativeInt, PositiveInt, validate_call
 from torch import Tensor, nn
 
 from dsn_lab.prune.channels import Axis, Channels, Prunable, branches, norm_axes
@@ -17,30 +17,42 @@ EVERY = 3  # a residual connection ends each third module
 class Module(nn.Module):
     """Convolutions of three lengths behind a bottleneck, beside a pooled 1x1 convolution.
 
-    Maps ``(batch, in_channels, time)`` to ``(batch, sum(widths), time)``, after BatchNorm.
+    Maps ``(batch, in_channels, time)`` to ``(batch, sum(widths), time)``, after BatchNorm. A branch
+    of no filters is not there, nor is the bottleneck if nothing but the pooled branch is.
     """
 
     def __init__(self, in_channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()
+        *long, pooled = widths
         reduced = BOTTLENECK if in_channels > 1 else 1
         self.bottleneck = (
-            nn.Conv1d(in_channels, reduced, 1, bias=False) if in_channels > 1 else nn.Identity()
+            nn.Conv1d(in_channels, reduced, 1, bias=False)
+            if in_channels > 1 and any(long)
+            else nn.Identity()
         )
-        *long, pooled = widths
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(reduced, width, taps, padding="same", bias=False)
-            for width, taps in zip(long, KERNELS, strict=True)
+        self.convolutions = nn.ModuleDict(
+            {
+                str(branch): nn.Conv1d(reduced, width, taps, padding="same", bias=False)
+                for branch, (width, taps) in enumerate(zip(long, KERNELS, strict=True))
+                if width
+            }
         )
-        self.pooled = nn.Sequential(
-            nn.MaxPool1d(3, stride=1, padding=1), nn.Conv1d(in_channels, pooled, 1, bias=False)
+        self.pooled = (
+            nn.Sequential(
+                nn.MaxPool1d(3, stride=1, padding=1), nn.Conv1d(in_channels, pooled, 1, bias=False)
+            )
+            if pooled
+            else None
         )
         self.norm = nn.BatchNorm1d(sum(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         """Concatenate the branches and normalise."""
         reduced = self.bottleneck(x)
-        maps = [conv(reduced) for conv in self.convolutions]
-        normed: Tensor = self.norm(torch.cat([*maps, self.pooled(x)], dim=1))
+        maps = [conv(reduced) for conv in self.convolutions.values()]
+        if self.pooled is not None:
+            maps.append(self.pooled(x))
+        normed: Tensor = self.norm(torch.cat(maps, dim=1))
         return normed
 
 
@@ -54,21 +66,27 @@ class Inception(Prunable):
     Args:
         in_channels: channels of the series.
         n_classes: number of classes.
-        widths: filters of the four branches (kernels of 40, 20, 10 taps; pooled) of each module.
+        widths: filters of the four branches (kernels of 40, 20, 10 taps; pooled) of each module;
+            0 for a branch that is not there.
 
     Raises:
-        ValueError: an argument is out of range or a module has not 4 branches.
+        ValueError: an argument is out of range, a module has not 4 branches or less than 2 filters.
     """
+
+    least_of_branch = 0
+    least_of_layer = 2  # one channel would need no bottleneck
 
     @validate_call
     def __init__(
         self,
         in_channels: PositiveInt,
         n_classes: PositiveInt,
-        widths: tuple[tuple[PositiveInt, ...], ...] = ((32, 32, 32, 32),) * 6,
+        widths: tuple[tuple[NonNegativeInt, ...], ...] = ((32, 32, 32, 32),) * 6,
     ) -> None:
         if not widths or any(len(module) != len(KERNELS) + 1 for module in widths):
             raise ValueError(f"widths={widths}: must be modules of {len(KERNELS) + 1} branches")
+        if any(sum(module) < self.least_of_layer for module in widths):
+            raise ValueError(f"widths={widths}: a module must have {self.least_of_layer} filters")
         super().__init__(in_channels=in_channels, n_classes=n_classes, widths=widths)
         outputs = [in_channels, *(sum(module) for module in widths)]
         self.blocks = nn.ModuleList(
@@ -116,10 +134,12 @@ class Inception(Prunable):
             assert made is not None
             *long, pooled = range(len(module))
             for branch in long:
-                axes[f"{prefix}.convolutions.{branch}.weight"] = (((layer, branch),),)
-            axes[f"{prefix}.pooled.1.weight"] = (((layer, pooled),), consumed)
+                if module[branch]:
+                    axes[f"{prefix}.convolutions.{branch}.weight"] = (((layer, branch),),)
+            if module[pooled]:
+                axes[f"{prefix}.pooled.1.weight"] = (((layer, pooled),), consumed)
             axes |= norm_axes(f"{prefix}.norm", made)
-            if layer > 0:
+            if layer > 0 and any(module[:pooled]):
                 axes[f"{prefix}.bottleneck.weight"] = (None, consumed)
         for index, last in enumerate(self._residual_ends()):
             made = maps[last + 1]

@@ -32,7 +32,15 @@ class Channels:
 
 
 class Prunable(nn.Module, ABC):
-    """A network whose filters can be removed: its widths are arguments, its channels described."""
+    """A network whose filters can be removed: its widths are arguments, its channels described.
+
+    Attributes:
+        least_of_branch: filters that each branch keeps at least; at 0 branches may vanish.
+        least_of_layer: filters that each layer keeps at least.
+    """
+
+    least_of_branch: int = 1
+    least_of_layer: int = 1
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__()

@@ -12,18 +12,19 @@ class FeatureMaps:
 
     Args:
         network: describes its channels; is not changed but for hooks, until :meth:`remove`.
+        beside: with the maps beside them, of filters that cannot go (LITE's frozen ones).
     """
 
-    def __init__(self, network: Prunable) -> None:
+    def __init__(self, network: Prunable, *, beside: bool = False) -> None:
         self.latest: list[Tensor] = [torch.empty(0)] * len(network.widths)
         self._handles = [
-            self._watch(network.get_submodule(name), layer, sum(widths))
+            self._watch(network.get_submodule(name), layer, None if beside else sum(widths))
             for layer, (name, widths) in enumerate(
                 zip(network.channels().feature_maps, network.widths, strict=True)
             )
         ]
 
-    def _watch(self, module: nn.Module, layer: int, width: int) -> RemovableHandle:
+    def _watch(self, module: nn.Module, layer: int, width: int | None) -> RemovableHandle:
         def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
             self.latest[layer] = output[:, :width]
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor
 
 from dsn_lab.figures import run as plots
-from dsn_lab.figures.pruning import accuracy_against_flops, redundancy, sorted_activity
+from dsn_lab.figures.pruning import accuracy_against_flops, redundancy, sorted_scores
 from dsn_lab.nn import cost
 from dsn_lab.prune.channels import Prunable
 from dsn_lab.prune.feature_maps import FeatureMaps
+from dsn_lab.prune.rules.base import Rule
 from dsn_lab.prune.surgery import require_prunable
 from dsn_lab.records.results import Record
 from dsn_lab.run.stages import Tested
@@ -22,31 +24,48 @@ from dsn_lab.storage import written_whole
 TURNS = 50
 
 
-def outcome(
-    tested: Tested, scores: Sequence[Tensor], cuts: Sequence[float], tau: float | str
-) -> Record:
+@dataclass(frozen=True)
+class Analysis:
+    """Why filters were removed.
+
+    Attributes:
+        rule: decided.
+        chosen: its name and settings.
+        scores: of each layer, each filter's.
+        cuts: of each layer, the score up to which filters were redundant.
+    """
+
+    rule: Rule
+    chosen: Record
+    scores: Sequence[Tensor]
+    cuts: Sequence[float]
+
+
+def outcome(tested: Tested, analysis: Analysis) -> Record:
     """Record what pruning removed and cost; write ``activity.json`` and the figures.
 
     Args:
-        tested: with the stages ``pretrained``, ``pruned`` and ``finetuned``.
-        scores: of each layer, each filter's largest activity.
-        cuts: of each layer, the activity up to which filters were redundant.
-        tau: what the cuts came from.
+        tested: with the stages ``pretrained``, ``pruned``, ``finetuned`` and maybe ``scratch``.
+        analysis: why.
     """
     stages = {name: require_prunable(network) for name, network in tested.stages.items()}
-    base, pruned = stages["pretrained"], stages["finetuned"]
+    *_, headline = stages
+    base, pruned = stages["pretrained"], stages[headline]
     series = torch.from_numpy(tested.data.dataset.x_train)
     _, channels, time = series.shape
     costs = {name: cost.measure(network, channels, time) for name, network in stages.items()}
     params_base = costs["pretrained"].params_active
-    params_pruned = costs["finetuned"].params_active
+    params_pruned = costs["pruned"].params_active
     removed = [sum(a) - sum(b) for a, b in zip(base.widths, pruned.widths, strict=True)]
     accuracies = {name: measures["test_accuracy"] for name, measures in tested.measures.items()}
     latency_base, latency_pruned = latencies(base, pruned, series[:1])
-    _write_activity(scores, cuts, tau, pruned, tested.files.activity)
+    _write_activity(analysis, pruned, tested.files.activity)
     sample = next(iter(tested.data.calibration_batches()))[0]
+    rule = analysis.rule
     figures = {
-        "activity": sorted_activity(scores, cuts),
+        "activity": sorted_scores(
+            analysis.scores, analysis.cuts, rule.score, logarithmic=rule.logarithmic
+        ),
         "accuracy_flops": accuracy_against_flops(
             {name: (costs[name].flops, accuracies[name]) for name in stages}
         ),
@@ -55,10 +74,10 @@ def outcome(
     plots.save(figures, tested.files.figures)
     return {
         **{f"accuracy_{name}": accuracy for name, accuracy in accuracies.items()},
+        **{f"params_{name}": each.params_active for name, each in costs.items()},
+        **{f"flops_{name}": each.flops for name, each in costs.items()},
         "params_base": params_base,
-        "params_pruned": params_pruned,
         "flops_base": costs["pretrained"].flops,
-        "flops_pruned": costs["finetuned"].flops,
         "compression": round(1 - params_pruned / params_base, 6),
         **{f"filters_removed.layer{layer}": n for layer, n in enumerate(removed, start=1)},
         "latency_base_ms": latency_base,
@@ -102,16 +121,11 @@ def correlations(network: Prunable, series: Tensor) -> list[Tensor]:
     return [torch.corrcoef(rows).reshape(len(rows), -1).nan_to_num(0.0) for rows in flat]
 
 
-def _write_activity(
-    scores: Sequence[Tensor],
-    cuts: Sequence[float],
-    tau: float | str,
-    pruned: Prunable,
-    path: Path,
-) -> None:
+def _write_activity(analysis: Analysis, pruned: Prunable, path: Path) -> None:
     layers = [
-        {"activity": layer.tolist(), "cut": cut, "kept": sum(widths)}
-        for layer, cut, widths in zip(scores, cuts, pruned.widths, strict=True)
+        {"scores": layer.tolist(), "cut": cut, "kept": widths}
+        for layer, cut, widths in zip(analysis.scores, analysis.cuts, pruned.widths, strict=True)
     ]
+    said = {**analysis.chosen, "score": analysis.rule.score, "layers": layers}
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps({"tau": tau, "layers": layers}) + "\n")
+        temporary.write_text(json.dumps(said) + "\n")

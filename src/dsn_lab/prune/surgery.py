@@ -30,17 +30,15 @@ def prune(network: Prunable, kept: Kept) -> Prunable:
 
     Args:
         network: describes its channels.
-        kept: for each layer and branch, which filters stay; at least one.
+        kept: for each layer and branch, which filters stay; as many as the network needs.
 
     Raises:
-        UserError: a branch would lose every filter.
+        UserError: too few filters would stay in a branch or a layer.
     """
     for layer, branches in enumerate(kept, start=1):
+        _require_least(f"layer {layer}", sum(map(len, branches)), network.least_of_layer)
         for branch, filters in enumerate(branches, start=1):
-            if len(filters) == 0:
-                raise UserError(
-                    f"layer {layer}, branch {branch} would lose every filter: at least one stays"
-                )
+            _require_least(f"layer {layer}, branch {branch}", len(filters), network.least_of_branch)
     channels = network.channels()
     weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     for name, axes in channels.axes.items():
@@ -63,8 +61,16 @@ def prune(network: Prunable, kept: Kept) -> Prunable:
         shape["active"] = (*shape.get("active", ()), active)  # type: ignore[misc]
     device = next(network.parameters()).device
     pruned = network.resized(**shape)
-    pruned.load_state_dict(weights)
+    # Branches that have vanished, and what served them alone, are not made any more.
+    pruned.load_state_dict({name: weights[name] for name in pruned.state_dict()})
     return pruned.to(device).train(network.training)
+
+
+def _require_least(where: str, count: int, least: int) -> None:
+    if count < least:
+        stay = "one stays" if least == 1 else f"{least} stay"
+        left = "every filter" if count == 0 else f"all but {count} of its filters"
+        raise UserError(f"{where} would lose {left}: at least {stay}")
 
 
 def _indices(axis: Axis, network: Prunable, kept: Kept) -> Tensor:

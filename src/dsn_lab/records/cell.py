@@ -7,6 +7,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from dsn_lab.data import load
+from dsn_lab.data.wanted import OWN
 from dsn_lab.records import identity
 from dsn_lab.records.settings import Config, Settings
 
@@ -68,6 +70,18 @@ class Files:
         return FileLock(self.folder / ".lock", timeout=0)
 
 
+def deciding(config: Config) -> Settings:
+    """The settings that decide a cell's result, nested; of one's own data, what they are, too.
+
+    A dataset of an archive is known by its name: other data of that name are refused
+    (:func:`dsn_lab.records.results.require_data`). One's own are another dataset.
+    """
+    settings = identity.settings_of(config.model_dump())
+    if config.dataset.archive == OWN:
+        settings["dataset"]["data"] = load.digests(config.dataset.wanted, config.data_dir)
+    return settings
+
+
 @dataclass(frozen=True)
 class Folder(Files):
     """Some cell's folder, of which nothing else is known."""
@@ -92,12 +106,15 @@ class Cell(Files):
     @cached_property
     def settings(self) -> Settings:
         """What decides its result, flat, with dotted keys."""
-        return identity.flat(identity.settings_of(self.config.model_dump()), "")
+        return identity.flat(deciding(self.config), "")
 
     @property
     def recorded(self) -> Settings:
-        """The same, as records and checkpoints keep them."""
-        return {identity.PREFIX + key: value for key, value in self.settings.items()}
+        """The same as records and checkpoints keep them, with what is at its first value."""
+        counted = identity.counted(self.settings)
+        recorded = {identity.PREFIX + key: value for key, value in self.settings.items()}
+        uncounted = " ".join(sorted(self.settings.keys() - counted.keys()))
+        return recorded | {"uncounted": uncounted}
 
     def busy(self) -> bool:
         """Whether a process is working on it."""

@@ -52,10 +52,11 @@ KEYS = frozenset(
 )
 
 
-def digested(settings: Mapping[str, Any]) -> dict[str, Any]:
+def digested(settings: Mapping[str, Any], *, typed: bool) -> dict[str, Any]:
     """Settings, nested, as the first digests had them: with paths for names, and no fold and seed.
 
-    A choice that has come since keeps its name.
+    A choice that has come since keeps its name. The first digests were of numbers as they were
+    ``typed``; otherwise the one that was usually typed with a point has one.
     """
     result: dict[str, Any] = {}
     for group, given in settings.items():
@@ -71,7 +72,7 @@ def digested(settings: Mapping[str, Any]) -> dict[str, Any]:
         if group in TORCH:
             result[group][PARTIAL] = True
     model = result.get("model", {})
-    if isinstance(model.get("sparsity"), int):
+    if isinstance(model.get("sparsity"), int) and not typed:
         result["model"] = model | {"sparsity": float(model["sparsity"])}
     return result
 

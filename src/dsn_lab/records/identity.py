@@ -16,7 +16,7 @@ folders of all times keep their names.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
 
@@ -38,43 +38,59 @@ RUNTIME = {
     ),
 }  # fmt: skip
 # What other settings refer to; those count.
-SOURCES = {"archive_defaults", "sparse_layers", "penalty_weights", "sparsity"}
+SOURCES = {
+    "archive_defaults", "penalise_frozen", "penalty_weights", "rule_settings", "sparse_layers",
+    "sparsity",
+}  # fmt: skip
 
 # The value that each later setting came with, which kept what was there before. Lines are added,
-# and never changed: a default that changes makes new cells because its value is not this one.
+# and never changed: a default that changes makes new cells because its value is not this one. A key
+# may name the choice whose setting it is: "model.lite.widths", "dst.momentum.decay".
 FIRST: Mapping[str, Any] = {
     "dataset.label": None,
     "dataset.split_seed": None,
     "dataset.test_size": None,
     "dsp.loss": "instance_l21",
+    "dsp.min_series": None,
+    "dsp.penalise_frozen": False,
+    "dsp.report": "finetuned",
+    "dsp.rule": "largest_activity",
+    "dsp.scratch": False,
+    "dsp.scratch_epochs": 0,
     "dsp.shape_from": None,
     "dst.drop": "magnitude",
+    "dst.momentum.decay": 0.9,
+    "dst.momentum.observes": "epochs",
     "dst.state": "zero",
     "dst.update_steps": None,
     "model.distribution": "uniform",
 }
 
-# Raised when a choice's settings come to mean something else: {"model.dsn": 2}.
+# Raised when a choice's settings come to mean something else: {"model.dsn": 2}; for a rule, whose
+# defaults stand in no configuration file, when a default changes: {"dst.growth.momentum": 2}.
 REVISIONS: Mapping[str, int] = {}
 
 
-def settings_of(composed: Mapping[str, Any]) -> Settings:
+def settings_of(composed: Mapping[str, Any], *, typed: bool = False) -> Settings:
     """The settings that decide a cell's result, of a resolved configuration, nested as there.
 
-    Fold and seed are among them.
+    Fold and seed are among them. With ``typed`` numbers are left as they were typed.
     """
     counted = _without(composed, "")
     dst = counted.get("dst")
     if isinstance(dst, dict) and dst.get("seed") == counted.get("seed"):
         dst.pop("seed", None)
-    for group in registry.GROUPS:
+    chosen = {group: (counted.get(group) or {}).get("name") for group in registry.GROUPS}
+    for kind in registry.RULES:
+        group, _, key = kind.partition(".")
         part = counted.get(group) or {}
-        for key, value in part.items():
-            if isinstance(value, dict) and set(value) == {"name"}:
-                part[key] = value["name"]  # a rule without settings
-        if revision := REVISIONS.get(f"{group}.{part.get('name')}"):
-            part["revision"] = revision
-    result = canonical(counted)
+        if isinstance(rule := part.get(key), dict) and "name" in rule:
+            part[key] = rule.pop("name")
+            part |= {str(part[key]): rule} if rule else {}
+        chosen[kind] = part.get(key)
+    revised = {kind: REVISIONS.get(f"{kind}.{name}") for kind, name in chosen.items()}
+    counted |= {f"revision of {kind}": number for kind, number in revised.items() if number}
+    result = counted if typed else canonical(counted)
     assert isinstance(result, dict)
     return result
 
@@ -131,38 +147,54 @@ def recorded(record: Mapping[str, Any]) -> Settings:
     return result
 
 
-def counted(settings: Mapping[str, Any]) -> Settings:
-    """Of flat settings those that tell runs apart: without what is at its first value."""
+def counted(settings: Mapping[str, Any], uncounted: Collection[str] = ()) -> Settings:
+    """Of flat settings those that tell runs apart: without what is at its first value.
+
+    Args:
+        settings: of a run.
+        uncounted: settings that were at their first value when the run was recorded; whoever reads
+            the record may not have at hand what they are settings of.
+    """
     return {
         key: value
         for key, value in settings.items()
-        if not _same(value, _first(key, settings.get(f"{key.partition('.')[0]}.name")))
+        if key not in uncounted
+        and not _same(value, first(key, settings.get(f"{key.partition('.')[0]}.name")))
     }
 
 
-def _first(key: str, name: str | None) -> Any:
-    """The value at which a setting counts as absent, or ``ABSENT`` if it always counts."""
-    if key in FIRST:
-        return FIRST[key]
+def first(key: str, name: str | None) -> Any:
+    """The value at which a setting counts as absent, or ``ABSENT`` if it always counts.
+
+    Args:
+        key: of flat settings.
+        name: the choice of its group, if there is one.
+    """
     group, _, setting = key.partition(".")
-    if key in format0.KEYS or group == "trainer" or setting == "revision":
+    for listed in (f"{group}.{name}.{setting}", key):
+        if listed in FIRST:
+            return FIRST[listed]
+    if key in format0.KEYS or group == "trainer":
         return registry.ABSENT
     return _default(group, name, setting)
 
 
 @cache
 def _default(group: str, name: str | None, setting: str) -> Any:
-    """The default of a setting that is not listed: in the signature of what reads it."""
+    """The first value of a setting that is not listed here: where what reads it is registered."""
     if not setting or group == "dataset":
         fields = DatasetConfig.model_fields if setting else Config.model_fields
         field = fields.get(setting or group)
         return registry.ABSENT if field is None or field.is_required() else field.default
-    if group not in registry.GROUPS or name is None:
-        return registry.ABSENT
-    try:
-        return registry.GROUPS[group].default(name, setting)
-    except UserError:
-        return registry.ABSENT  # somebody else's, and not at hand here
+    rule, _, of_rule = setting.rpartition(".")
+    read_by = [(registry.GROUPS[group], name)] if group in registry.GROUPS and not rule else []
+    read_by += [(each, rule) for kind, each in registry.RULES.items() if kind.startswith(group)]
+    for choices, chosen in read_by:
+        try:
+            return choices.first(str(chosen), of_rule)
+        except UserError:
+            pass  # somebody else's, and not at hand here
+    return registry.ABSENT
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -176,9 +208,12 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def digest(settings: Mapping[str, Any]) -> str:
-    """Eight digits for nested settings, whatever fold and seed: the name of a method's folder."""
-    told = format0.digested(nested(counted(flat(settings, ""))))
+def digest(settings: Mapping[str, Any], *, typed: bool = False) -> str:
+    """Eight digits for nested settings, whatever fold and seed: the name of a method's folder.
+
+    With ``typed`` of numbers as they were typed, as the first results had it.
+    """
+    told = format0.digested(nested(counted(flat(settings, ""))), typed=typed)
     return hashlib.sha256(_text(told).encode()).hexdigest()[:8]
 
 
@@ -191,34 +226,29 @@ def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     for key in sorted(stored.keys() | now.keys()):
         values = []
         for settings in (stored, now):
-            first = _first(key, settings.get(f"{key.partition('.')[0]}.name"))
-            values.append(settings.get(key, first))
+            usual = first(key, settings.get(f"{key.partition('.')[0]}.name"))
+            values.append(settings.get(key, usual))
         if not _same(*values):
             was, is_now = ("absent" if v is registry.ABSENT else repr(v) for v in values)
             said.append(f"{key} was {was}, now {is_now}")
     return said
 
 
-def folder(settings: Mapping[str, Any], choices: Mapping[str, str]) -> str:
+def folder(settings: Mapping[str, Any], choices: Mapping[str, str], *, typed: bool = False) -> str:
     """A cell's folder: dataset / choices and a digest of the settings / fold and seed.
 
     Args:
         settings: nested, of :func:`settings_of`.
         choices: names of the ``model``, ``dst`` and ``dsp``.
+        typed: as for :func:`digest`.
     """
     parts = [choices["model"]]
     parts += [choices["dst"]] if choices["dst"] != "none" else []
     parts += [f"dsp-{choices['dsp']}"] if choices["dsp"] != "none" else []
     sparsity = settings["model"].get("sparsity")
     if sparsity is not None:
-        parts += [f"S{float(sparsity) if isinstance(sparsity, int) else sparsity}"]
+        parts += [f"S{sparsity if typed or not isinstance(sparsity, int) else float(sparsity)}"]
     return (
-        f"{settings['dataset']['name']}/{'-'.join(parts)}-{digest(settings)}/"
+        f"{settings['dataset']['name']}/{'-'.join(parts)}-{digest(settings, typed=typed)}/"
         f"fold{settings['fold']}-seed{settings['seed']}"
     )
-
-
-def unread(sentinels: Iterable[str], settings: Mapping[str, Any]) -> set[str]:
-    """Of values that were put in the place of settings, those that no part has taken over."""
-    told = _text(settings)
-    return {sentinel for sentinel in sentinels if sentinel not in told}

@@ -47,7 +47,7 @@ def load_network(path: str | Path) -> nn.Module:
     network: nn.Module = networks.make(saved["model"], key=str(path))
     try:
         network.load_state_dict(saved["weights"])
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: its weights are of another network") from error
     return network.eval()
 
@@ -78,6 +78,6 @@ def _read(path: Path) -> dict[str, Any]:
         model = dict(saved["model"])
         if format0.TARGET in model:
             model["name"] = format0.name("model", model.pop(format0.TARGET))
-        return {**saved, "model": model}
+        return {**saved, "model": model | {"name": str(model["name"])}}
     except (RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as bad:
         raise UserError(f"{path} is damaged; run its cell anew with force=true") from bad

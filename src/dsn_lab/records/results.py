@@ -19,6 +19,14 @@ DATA = ("sha256_train", "sha256_test")
 
 Record = dict[str, Any]
 
+# Of a pruned run: its stages, in words.
+STAGES = {
+    "pretrained": "before pruning",
+    "pruned": "pruned, not fine-tuned",
+    "finetuned": "fine-tuned",
+    "scratch": "pruned shape from scratch",
+}
+
 
 def write(record: Record, cell: Files) -> None:
     """Write the record, whole."""
@@ -107,8 +115,8 @@ def require_same_data(stored: Mapping[str, Any], now: Mapping[str, str], folder:
         if was is not None and is_now is not None and was != is_now:
             raise UserError(
                 f"{folder} holds a run on other data of this name ({key} was {was[:12]}..., now "
-                f"{is_now[:12]}...): choose another results_dir or output_dir, the data_dir it was "
-                "run with, or force=true to replace it"
+                f"{is_now[:12]}...): choose another results_dir or output_dir, the data that it "
+                "was run on, or force=true to replace it"
             )
 
 
@@ -133,9 +141,14 @@ def show(record: Record, folder: Path) -> None:
         "training time": f"{record['fit_seconds']:.0f} s",
     }
     if "compression" in record:
+        headline = record.get("report", "finetuned")
+        rows["test accuracy"] += f" ({STAGES[headline]})"
         rows |= {
-            "test accuracy before pruning": f"{record['accuracy_pretrained']:.4f}",
-            "pruned, not fine-tuned": f"{record['accuracy_pruned']:.4f}",
+            f"accuracy, {STAGES[stage]}": f"{record[f'accuracy_{stage}']:.4f}"
+            for stage in STAGES
+            if stage != headline and f"accuracy_{stage}" in record
+        }
+        rows |= {
             "share of parameters removed": f"{record['compression']:.1%}",
             "latency of one series": f"{record['latency_pruned_ms']:.2f} ms, before pruning "
             f"{record['latency_base_ms']:.2f} ms",

@@ -1,5 +1,6 @@
 """The settings of a cell: what is known, in which range."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from pydantic import (
     PositiveInt,
     StrictInt,
     StrictStr,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -100,8 +102,22 @@ class Config(_Checked):
     recalibrate: bool
     protocol_epochs: PositiveInt
     penalty_weights: list[float] | None
+    penalise_frozen: bool
+    rule_settings: Settings
     archive_defaults: Settings
     sparse_layers: Settings
+
+    @field_validator("model", "dst", "dsp", "scheduler")
+    @classmethod
+    def _numbers_are_not_quoted(cls, settings: Settings) -> Settings:
+        """One number written in two ways would be two runs."""
+        for key, value in settings.items():
+            if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", value):
+                raise PydanticCustomError(
+                    "quoted", "{key}={value} is a number in quotes: leave them out",
+                    {"key": key, "value": value},
+                )  # fmt: skip
+        return settings
 
     def methods(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """The groups ``dst`` and ``dsp`` that do something, with their settings."""

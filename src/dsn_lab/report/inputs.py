@@ -51,10 +51,8 @@ class Inputs:
 
     @cached_property
     def ensembles(self) -> "Inputs":
-        """Ensembles of the networks, or if none are in stages, of the methods; maybe none."""
-        collection = self.collection
-        staged = collection if "array" in self.runs else stages.headline(collection)
-        return replace(self, collection=ensembles.ensembles(staged))
+        """Ensembles of the methods' networks that differ in their seeds; maybe none."""
+        return replace(self, collection=ensembles.ensembles(self.collection))
 
     @cached_property
     def families(self) -> list[stages.Family]:

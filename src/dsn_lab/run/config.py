@@ -6,18 +6,18 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from dsn_lab.errors import UserError, described
 from dsn_lab.records import identity
-from dsn_lab.records.cell import Cell
+from dsn_lab.records.cell import Cell, deciding
 from dsn_lab.records.settings import Config, Settings
 from dsn_lab.registry import import_modules
 
 CHOICES = ("model", "dst", "dsp")
 # Not resolved to find a cell's folder: places, some of which are named by it.
 PLACES = {"hydra", "output_dir", "results_dir", "data_dir", "logger"}
+MARK = "<unread>"
 
 
 def cell(cfg: DictConfig, folder: Path, choices: Mapping[str, str]) -> Cell:
@@ -31,28 +31,40 @@ def cell(cfg: DictConfig, folder: Path, choices: Mapping[str, str]) -> Cell:
     Raises:
         UserError: a value is of the wrong type or out of range.
     """
+    names = {group: choices[group] for group in CHOICES}
+    return Cell(folder, names, _checked(OmegaConf.to_container(cfg, resolve=True)))
+
+
+def _checked(composed: Any) -> Config:
     try:
-        config = Config.model_validate(OmegaConf.to_container(cfg, resolve=True))
+        return Config.model_validate(composed)
     except ValidationError as error:
         raise UserError(described(error)) from error
-    except OmegaConfBaseException as error:
-        raise UserError(str(error).splitlines()[0]) from error
-    return Cell(folder, {group: choices[group] for group in CHOICES}, config)
 
 
 def unread(cfg: DictConfig, keys: Iterable[str]) -> set[str]:
     """Of settings that were given, those that none of the chosen parts reads.
 
     What only serves as a source of other settings is replaced by a mark; a setting is read if the
-    mark shows in what decides the result.
+    mark shows in what decides the result, or if the value is the one that is used anyway.
     """
-    marks = {}
-    for key in keys:
-        if key.partition(".")[0] in identity.SOURCES:
-            marked = cfg.copy()
-            OmegaConf.update(marked, key, mark := f"<{key}>", force_add=True)
-            marks[key] = mark not in str(decisive(marked))
-    return {key for key, lost in marks.items() if lost}
+    return {key for key in keys if _is_lost(cfg, key)}
+
+
+def _is_lost(cfg: DictConfig, key: str) -> bool:
+    group, _, setting = key.partition(".")
+    if group in identity.SOURCES:
+        used = decisive(cfg)["model"].get(key.rpartition(".")[2], MARK)
+        if identity.canonical(OmegaConf.select(cfg, key)) == used:
+            return False
+        marked = cfg.copy()
+        OmegaConf.update(marked, key, MARK, force_add=True)
+        return MARK not in str(decisive(marked))
+    if group in ("dst", "dsp", "logger") and setting and cfg[group].name is None:
+        shape = OmegaConf.select(cfg, f"{group}.shape_from")
+        # dsp=scratch prunes nothing, but what would prune says which shape it takes.
+        return setting != "shape_from" and not ("pruned_by" in list(cfg[group]) and shape is None)
+    return False
 
 
 def refuse_unread(keys: Iterable[str], choices: Mapping[str, str]) -> None:
@@ -62,30 +74,43 @@ def refuse_unread(keys: Iterable[str], choices: Mapping[str, str]) -> None:
         raise UserError(f"{key}: nothing reads it with {chosen}; leave it out")
 
 
-def decisive(cfg: DictConfig) -> Settings:
-    """The settings that decide a result, of a composed configuration."""
+def decisive(cfg: DictConfig, *, typed: bool = False) -> Settings:
+    """The settings that decide a result, of a composed configuration that need not be checked."""
+    return identity.settings_of(_resolved(cfg), typed=typed)
+
+
+def _resolved(cfg: DictConfig) -> Settings:
+    """A composed configuration without what is named by a cell's folder itself."""
     root = OmegaConf.create({key: cfg._get_node(key) for key in cfg if key not in PLACES})
     dsp = root.get("dsp")
     if isinstance(dsp, DictConfig) and "pruned_by" in list(dsp):
         with open_dict(dsp):
-            del dsp["pruned_by"]  # names a cell itself
+            del dsp["pruned_by"]
     resolved = OmegaConf.to_container(root, resolve=True)
     assert isinstance(resolved, dict)
-    return identity.settings_of({str(key): value for key, value in resolved.items()})
+    return {str(key): value for key, value in resolved.items()}
 
 
 def _cell(which: str = "", *, _root_: DictConfig) -> str:
     """The cell's folder, below the folder of all results.
 
-    With ``which="pruned"`` that of the cell which prunes, of the same settings.
+    With ``which="pruned"`` that of the cell which prunes, of the same settings. The first results
+    were named after numbers as they were typed; where such a folder is, it is the cell's.
     """
     import_modules(list(_root_.imports))
-    settings = decisive(_root_)
     choices = dict(HydraConfig.get().runtime.choices)
+    places: Settings = dict.fromkeys(("output_dir", "results_dir"), "")
+    places |= {"data_dir": _root_.data_dir, "logger": {}}
+    settings = deciding(_checked(_resolved(_root_) | places))
+    typed = decisive(_root_, typed=True)
     if which == "pruned":
         choices["dsp"] = "default"
-        settings["dsp"] = settings["dsp"] | {"name": "structured_pruning", "shape_from": None}
-    return identity.folder(settings, choices)
+        for each in (settings, typed):
+            each["dsp"] = each["dsp"] | {"name": "structured_pruning", "shape_from": None}
+    found = identity.folder(settings, choices)
+    first = identity.folder(typed, choices, typed=True)
+    there = [Path(HydraConfig.get().sweep.dir, each).parent.exists() for each in (found, first)]
+    return first if there == [False, True] else found
 
 
 def mentioned(overrides: Iterable[Any]) -> set[str]:
@@ -95,4 +120,8 @@ def mentioned(overrides: Iterable[Any]) -> set[str]:
 
 # On import, because workers of a sweep import this and call nothing.
 OmegaConf.register_new_resolver("cell", _cell, replace=True)
+OmegaConf.register_new_resolver(
+    "when", lambda condition, value, otherwise: value if condition else otherwise, replace=True
+)
+OmegaConf.register_new_resolver("equal", lambda one, other: one == other, replace=True)
 OmegaConf.register_new_resolver("one_third", lambda epochs: max(1, epochs // 3), replace=True)

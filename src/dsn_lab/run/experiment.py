@@ -1,6 +1,8 @@
 """One cell: skip it if it is finished, resume it if it is not, record it when it is."""
 
+import gc
 import logging
+from types import ModuleType
 
 from filelock import Timeout
 
@@ -11,6 +13,21 @@ from dsn_lab.records.provenance import provenance
 from dsn_lab.registry import import_modules
 
 log = logging.getLogger(__name__)
+
+
+def _training() -> ModuleType:
+    """The module that trains. Torch and Lightning take seconds to import, and a finished cell needs
+    neither.
+
+    What they make is no garbage: to look for some among it would take a tenth longer, and again
+    and again while the network trains.
+    """
+    gc.disable()
+    from dsn_lab.run import training
+
+    gc.freeze()
+    gc.enable()
+    return training
 
 
 def run(cell: Cell) -> results.Record:
@@ -31,10 +48,7 @@ def run(cell: Cell) -> results.Record:
                 results.require_data(record, cell)
                 log.info("%s is finished; force=true runs it anew", cell.folder)
             else:
-                # Torch and Lightning take seconds to import; a finished cell needs neither.
-                from dsn_lab.run.training import train_and_test
-
-                measured = train_and_test(cell)
+                measured = _training().train_and_test(cell)
                 record = {
                     "dataset": cell.config.dataset.name,
                     **cell.names,

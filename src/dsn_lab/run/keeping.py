@@ -38,7 +38,7 @@ class BestWeights(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Copy the network if this epoch was the best so far."""
         assert isinstance(pl_module, Classification)
-        loss = float(pl_module.train_loss.compute())
+        loss = pl_module.train_loss.compute()
         if loss <= self.loss:
             self.loss, self.epoch = loss, trainer.current_epoch
             state = pl_module.network.state_dict()

@@ -18,12 +18,18 @@ from dsn_lab import registry
 from dsn_lab.data.load import Dataset, load_dataset
 from dsn_lab.data.module import TimeSeriesData, default_batch_size
 from dsn_lab.errors import UserError
+from dsn_lab.nn import cost
 from dsn_lab.records.networks import pruned_shape
 from dsn_lab.records.settings import Config
-from dsn_lab.run import optimization
+from dsn_lab.run import epochs, optimization
 from dsn_lab.run.task import Classification
 from dsn_lab.sparse.layer import SparseConv1d
 
+# What torch, or OMP_NUM_THREADS, takes for all.
+CORES = torch.get_num_threads()
+# FLOPs of a forward pass, all series of a batch together: HAR's takes 6.5e8, ECG200's 2.4e8. In
+# smaller ones threads wait for each other, and on a busy machine for the scheduler.
+LARGE_STEP = 4e8
 OUR_TRAINER_KEYS = {"logger", "callbacks", "default_root_dir", "plugins"}
 
 
@@ -42,8 +48,6 @@ def prepare(config: Config) -> Prepared:
     Raises:
         UserError: a setting or the data cannot be used.
     """
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
     dataset = load_dataset(
         config.dataset.wanted,
         data_dir=config.data_dir,
@@ -58,13 +62,21 @@ def prepare(config: Config) -> Prepared:
     network = registry.networks.make(settings, in_channels=channels, n_classes=n_classes, **shape)
     _require_sensible_kernels(network, time)
     batch_size = config.batch_size or default_batch_size(len(dataset.y_train))
-    task = Classification(
+    flops = cost.measure(network, channels, time).flops * batch_size
+    torch.set_num_threads(config.threads or threads_for(flops))
+    whole = epochs.possible(config.trainer, config.logger["name"])
+    task = (epochs.WholeEpochs if whole else Classification)(
         network,
         n_classes,
         optimization.optimizer(config.optimizer),
         optimization.scheduler(config.scheduler),
     )
     return Prepared(dataset, TimeSeriesData(dataset, batch_size, config.seed), task)
+
+
+def threads_for(flops: int) -> int:
+    """CPU threads for steps whose forward passes take so many FLOPs."""
+    return CORES if flops >= LARGE_STEP else 1
 
 
 def methods(config: Config) -> list[Callback]:

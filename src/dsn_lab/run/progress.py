@@ -28,6 +28,7 @@ class Progress(Callback):
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
+        self._seen = self._console.is_terminal
         self._shown, self._metrics = time.monotonic(), ""
         self._bar = RichProgress(
             TextColumn("epoch"),
@@ -38,7 +39,7 @@ class Progress(Callback):
             TimeRemainingColumn(),
             console=self._console,
             auto_refresh=False,
-            disable=not self._console.is_terminal,
+            disable=not self._seen,
         )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -52,8 +53,7 @@ class Progress(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar, not more often than a person can see."""
-        now = time.monotonic()
-        if self._console.is_terminal and now - self._shown > REFRESH_SECONDS:
+        if self._seen and (now := time.monotonic()) - self._shown > REFRESH_SECONDS:
             self._shown = now
             done = trainer.current_epoch + batch_idx / trainer.num_training_batches
             self._bar.update(self._task, completed=done, metrics=self._metrics, refresh=True)
@@ -64,7 +64,7 @@ class Progress(Callback):
         loss, accuracy = pl_module.train_loss.compute(), pl_module.train_accuracy.compute()
         self._metrics = f"loss {loss:.4f}  accuracy {accuracy:.4f}"
         now, done = time.monotonic(), trainer.current_epoch + 1
-        if not self._console.is_terminal and now - self._shown > LOG_SECONDS:
+        if not self._seen and now - self._shown > LOG_SECONDS:
             self._shown = now
             log.info("epoch %d/%s  %s", done, trainer.max_epochs, self._metrics)
         if done == trainer.max_epochs:

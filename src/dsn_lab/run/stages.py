@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
 from dsn_lab.data.module import TimeSeriesData
@@ -16,8 +17,8 @@ class Tested:
     """A training that has ended and was tested.
 
     Attributes:
-        stages: the networks that training has passed, by name, the final one last; each is in its
-            file.
+        stages: the networks that training has passed, by name, the one that the result is of last;
+            each is in its file.
         measures: what the test measured of each.
         data: of which only the training set may be looked at.
         files: the run's.
@@ -36,9 +37,25 @@ class Staged(Callback):
     """
 
     def stages(self, network: nn.Module) -> Mapping[str, nn.Module]:
-        """The networks to test, by name, in the order of training; ``network`` is the final one."""
+        """The networks to test, by name; the one that the result is of comes last.
+
+        Args:
+            network: at the end of training, with the weights of lowest training loss.
+        """
         return {"trained": network}
 
     def findings(self, tested: Tested) -> Record:
-        """What to record besides, flat; figures and files of its own are written here."""
+        """What to record besides, flat; figures and files of its own are written here.
+
+        Where the result is not of the network that was trained last, its ``best_epoch``,
+        ``train_loss`` and ``train_accuracy`` are among it.
+        """
         return {}
+
+
+@runtime_checkable
+class Renewable(Protocol):
+    """A callback that a training of fresh weights, later in the same run, concerns."""
+
+    def renew(self, trainer: Trainer, pl_module: LightningModule, epochs: int) -> None:
+        """Begin anew with the module's network: ``epochs`` of training follow this epoch's end."""

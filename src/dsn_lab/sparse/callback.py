@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from pydantic import Field, PositiveInt, validate_call
+from pydantic import AfterValidator, Field, PositiveInt, validate_call
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -20,6 +21,16 @@ from dsn_lab.sparse.schedule import drop_fraction, update_due
 from dsn_lab.sparse.update import State, apply, drop_and_grow
 
 NAME = "dynamic_sparse_training"
+
+
+def _rule(growth: Any) -> Any:
+    """Pydantic would name each of the alternatives in its complaint."""
+    if isinstance(growth, str) or (isinstance(growth, Mapping) and "name" in growth):
+        return growth
+    raise PydanticCustomError("rule", "must be a name, or settings with a name")
+
+
+Rule = Annotated[Any, AfterValidator(_rule)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -31,7 +42,7 @@ class DynamicSparseTraining(Callback):
     all training steps. Weights dropped and grown are equally many, so the number of active
     weights never changes. A grown weight starts at 0. Nothing moves after the last epoch, when no
     step is left to train what grows, nor in epochs that a later callback adds (structured
-    pruning's fine-tuning).
+    pruning's fine-tuning), unless it begins anew with :meth:`renew`.
 
     Logs per layer and group, after each update: ``active`` weights, ``drop_fraction``, the share
     ``replaced`` (now at positions that were not active before) and the share of the region ever
@@ -60,7 +71,7 @@ class DynamicSparseTraining(Callback):
     @validate_call
     def __init__(
         self,
-        growth: str | dict[str, Any] = "random",
+        growth: Rule = "random",
         drop: str = "magnitude",
         state: State = "zero",
         update_every: PositiveInt = 5,
@@ -71,8 +82,6 @@ class DynamicSparseTraining(Callback):
         seed: int = 0,
     ) -> None:
         chosen = {"name": growth} if isinstance(growth, str) else growth
-        if "name" not in chosen:
-            raise UserError(f"dst.growth={growth}: must be a name, or settings with a name")
         self.growth: Growth = growths.make(chosen, key="dst.growth")
         self.score = drops[drop]
         self.state = state
@@ -89,29 +98,45 @@ class DynamicSparseTraining(Callback):
         self.explored: list[Tensor] = []
         self.updated = 0
         self.epochs = 0
+        self.since = {"epoch": 0, "step": 0}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the sparse layers; what they start with counts as explored."""
         if stage == "fit":
             assert trainer.max_epochs is not None
             self.epochs = trainer.max_epochs
-            self.layers = [m for m in pl_module.modules() if isinstance(m, SparseConv1d)]
+            self._find(pl_module)
             if not self.layers:
                 network = type(pl_module.network).__name__
                 raise UserError(f"dst: {network} has no sparse layers; use dst=none")
-            self.groups = [groups_of(layer.regions, layer.active) for layer in self.layers]
-            self.rules = [deepcopy(self.growth) for _ in self.layers]
-            self.explored = [layer.mask for layer in self.layers]
+            self._forget()
             self.updated = 0
 
+    def _find(self, pl_module: LightningModule) -> None:
+        self.layers = [m for m in pl_module.modules() if isinstance(m, SparseConv1d)]
+        self.groups = [groups_of(layer.regions, layer.active) for layer in self.layers]
+
+    def _forget(self) -> None:
+        self.rules = [deepcopy(self.growth) for _ in self.layers]
+        self.explored = [layer.mask for layer in self.layers]
+
+    def renew(self, trainer: Trainer, pl_module: LightningModule, epochs: int) -> None:
+        """Begin anew with the network's layers: ``epochs`` of training follow this epoch's end."""
+        self._find(pl_module)
+        self._forget()
+        self.updated, self.epochs = trainer.global_step, epochs
+        self.since = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+
     def state_dict(self) -> dict[str, Any]:
-        """For an exact resume: growth's random state and its rules', when the last update was, and
-        what was explored."""
+        """For an exact resume: growth's random state and its rules', when the last update was, what
+        was explored, and since when."""
         return {
             "generator": self.generator.bit_generator.state,
             "explored": [explored.cpu() for explored in self.explored],
             "rules": [rule.state_dict() for rule in self.rules],
             "updated": self.updated,
+            "since": self.since,
+            "epochs": self.epochs,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -121,9 +146,13 @@ class DynamicSparseTraining(Callback):
         for rule, state in zip(self.rules, state_dict.get("rules", []), strict=False):
             rule.load_state_dict(state)
         self.updated = state_dict.get("updated", 0)
+        self.since = state_dict.get("since", self.since)
+        self.epochs = state_dict.get("epochs", self.epochs)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Follow the layers to their device."""
+        """Follow the layers to their device; a resumed run finds those that it was renewed with."""
+        if self.since["epoch"]:
+            self._find(pl_module)
         self.explored = [
             explored.to(layer.positions.device)
             for layer, explored in zip(self.layers, self.explored, strict=True)
@@ -131,7 +160,7 @@ class DynamicSparseTraining(Callback):
 
     def _due(self, trainer: Trainer, step: int) -> bool:
         """Whether this epoch, which ends at ``step``, ends with an update."""
-        epoch, since = trainer.current_epoch + 1, step - self.updated
+        epoch, since = trainer.current_epoch + 1 - self.since["epoch"], step - self.updated
         return epoch < self.epochs and update_due(
             epoch, since, every=self.update_every, floor=self.update_steps
         )
@@ -187,7 +216,11 @@ class DynamicSparseTraining(Callback):
         assert trainer.max_epochs is not None
         steps = trainer.estimated_stepping_batches * self.epochs / trainer.max_epochs
         return drop_fraction(
-            trainer.global_step, steps, alpha=self.alpha, end=self.alpha_end, stop=self.stop
+            trainer.global_step - self.since["step"],
+            steps,
+            alpha=self.alpha,
+            end=self.alpha_end,
+            stop=self.stop,
         )
 
     def _update(self, index: int, optimizer: Optimizer, fraction: float) -> tuple[float, ...]:

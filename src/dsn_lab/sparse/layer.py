@@ -124,9 +124,16 @@ class SparseConv1d(nn.Module):
 
     def is_packed(self, x: Tensor) -> bool:
         """Whether ``x``, three axes in any order, is one for the native kernel."""
-        if self.backend == "dense" or not kernels.supports(x, self.shape[2]):
-            return False
-        return self.backend == "packed" or (self._sparse and kernels.available())
+        return (
+            self.prefers_packed
+            and kernels.supports(x, self.shape)
+            and (self.backend == "packed" or kernels.available())
+        )
+
+    @property
+    def prefers_packed(self) -> bool:
+        """Whether the native kernel is wanted, where it can be had."""
+        return self.backend == "packed" or (self.backend == "auto" and self._sparse)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(batch, in_channels, time)`` to ``(batch, out_channels, time)``.
@@ -158,8 +165,11 @@ class SparseConv1d(nn.Module):
             KernelUnavailableError: the native kernel cannot be built here.
         """
         self.last_backend = "packed"
-        packed = self._packed.of(self.positions, self.shape)
-        return kernels.conv1d(x, self.values, packed, self.padding, mix, norm)
+        return kernels.conv1d(x, self.values, self.packed(), self.padding, mix, norm)
+
+    def packed(self) -> kernels.Packed:
+        """The topology as it is now, in the native kernel's form."""
+        return self._packed.of(self.positions, self.shape)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any

@@ -11,7 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from dsn_lab.errors import DiedError, PostponedError
+from dsn_lab.data.load import digests
+from dsn_lab.errors import DiedError, PostponedError, UserError
 from dsn_lab.run import config
 from dsn_lab.sweep import plan
 from dsn_lab.sweep import rounds as sweep
@@ -58,7 +59,7 @@ class ResumingSweeper(BasicSweeper):
             for seed in seeds:
                 OmegaConf.update(cfg, "seed", OmegaConf.from_dotlist([seed]).seed)
             cell = self._cell(cfg, combination)
-            cells.setdefault(cell.folder, cell)
+            _require_one_dataset(cells.setdefault(cell.folder, cell), cell)
         # Of a grid, cells that do not read a setting are one; if none reads it, it is a mistake.
         config.refuse_unread(set.intersection(*lost), cfg.hydra.runtime.choices)
         HydraConfig.instance().cfg = before
@@ -95,6 +96,16 @@ def _own(cfg: DictConfig) -> DictConfig:
     own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     assert isinstance(own, DictConfig)
     return own
+
+
+def _require_one_dataset(one: Planned, other: Planned) -> None:
+    """Refuse two cells of one folder whose data differ (``data_dir=one,other``)."""
+    wanted = [(each.config.dataset.wanted, each.config.data_dir) for each in (one, other)]
+    if one.config.data_dir != other.config.data_dir and digests(*wanted[0]) != digests(*wanted[1]):
+        raise UserError(
+            f"data_dir={one.config.data_dir},{other.config.data_dir}: they hold other data of the "
+            f"name {one.config.dataset.name}; give each its own results_dir"
+        )
 
 
 def _error(returned: JobReturn) -> Exception | None:

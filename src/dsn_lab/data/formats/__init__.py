@@ -23,7 +23,7 @@ def read(
     Args:
         paths: the file, or series and labels.
         root: the data folder whose digests bind the files, or None.
-        split: ``"train"`` or ``"test"``.
+        split: ``"train"`` or ``"test"``; ``"all"`` for what is to be split.
         label: see :class:`dsn_lab.data.wanted.Wanted`.
         alone: whether an ``.npz`` must hold both splits.
 

@@ -57,7 +57,8 @@ def read_npz(plain: Path, shown: Path, split: str, *, alone: bool) -> tuple[Arra
         plain: the file, not compressed.
         shown: how the user knows it.
         split: ``"train"`` or ``"test"``: the keys are ``X_train`` and ``y_train``, or those of
-            test; where there are none, ``X`` and ``y``.
+            test; where there are none, ``X`` and ``y``. ``"all"`` for those that are to be split,
+            of which there must be no others.
         alone: whether the file must hold the other split under its own keys.
 
     Raises:
@@ -67,6 +68,10 @@ def read_npz(plain: Path, shown: Path, split: str, *, alone: bool) -> tuple[Arra
         with np.load(plain, allow_pickle=False) as archive:
             keys = list(archive)
             end = f"_{split}" if alone or f"X_{split}" in keys else ""
+            if split == "all" and "X_test" in keys:
+                raise UserError(f"dataset.test_size: {shown} has a test set already (X_test)")
+            if split == "all" and "X_train" in keys:
+                end = "_train"
             if lacking := [key for key in (f"X{end}", f"y{end}") if key not in keys]:
                 raise UserError(
                     f"{shown} has no {' and no '.join(lacking)}; its keys are {', '.join(keys)}: "

@@ -40,9 +40,10 @@ def read(found: Found, wanted: Wanted) -> tuple[Split, Split]:
     """
     given = wanted.test_size is not None or wanted.test_path is not None
     alone = found.train == found.test and not given
-    train = formats.read(found.train, None, "train", label=wanted.label, alone=alone)
     if wanted.test_size is not None:
-        return stratified(train, wanted.test_size, wanted.split_seed or 0)
+        both = formats.read(found.train, None, "all", label=wanted.label, alone=False)
+        return stratified(both, wanted.test_size, wanted.split_seed or 0)
+    train = formats.read(found.train, None, "train", label=wanted.label, alone=alone)
     return train, formats.read(found.test, None, "test", label=wanted.label, alone=alone)
 
 

@@ -5,7 +5,6 @@ import json
 import pandas as pd
 
 from dsn_lab.analysis import aggregate
-from dsn_lab.analysis.methods import ABSENT
 from dsn_lab.report.inputs import Inputs, count, percent
 from dsn_lab.report.parts import Section, Table
 
@@ -58,7 +57,7 @@ def _differing(inputs: Inputs, method: str) -> str:
     own = settings[method]
     said = []
     for key in sorted({key for each in settings.values() for key in each}):
-        values = {json.dumps(each.get(key, ABSENT)) for each in settings.values()}
+        values = {json.dumps(each.get(key, "absent")) for each in settings.values()}
         if len(values) > 1 and key in own and not key.endswith(".name"):
             said.append(f"{key.removeprefix('config.')}={own[key]}")
     return ", ".join(said) or "–"

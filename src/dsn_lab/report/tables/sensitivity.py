@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dsn_lab.analysis import stages
-from dsn_lab.analysis.methods import ABSENT
+from dsn_lab.records import identity
+from dsn_lab.registry import ABSENT
 from dsn_lab.report import figures
 from dsn_lab.report.inputs import SPLIT, Inputs, count
 from dsn_lab.report.parts import Picture, Section, Table, picture
@@ -48,7 +49,7 @@ def _of_model(inputs: Inputs, model: str, methods: Sequence[str]) -> list[Table 
     varied = _varied(settings)
     data = means.rename(columns=measures).rename_axis("method").reset_index()
     for key in reversed(varied):
-        values = [settings[method].get(key, ABSENT) for method in data["method"]]
+        values = [_value(settings[method], key) for method in data["method"]]
         data.insert(1, key.removeprefix(OF_DSP), values)
     if PENALTY in varied:
         data = data.sort_values("penalty", kind="stable", ignore_index=True)
@@ -83,8 +84,17 @@ def _varied(settings: dict[str, dict[str, Any]]) -> list[str]:
     return [
         key
         for key in keys
-        if len({json.dumps(each.get(key, ABSENT)) for each in settings.values()}) > 1
+        if len({json.dumps(_value(each, key)) for each in settings.values()}) > 1
     ]
+
+
+def _value(settings: dict[str, Any], key: str) -> Any:
+    """A setting, or the value that one has which is not written down."""
+    short = key.removeprefix(identity.PREFIX)
+    group = short.partition(".")[0]
+    first = identity.first(short, settings.get(f"{identity.PREFIX}{group}.name"))
+    value = settings.get(key, first)
+    return "–" if value is ABSENT else value
 
 
 def _text(value: Any) -> str:

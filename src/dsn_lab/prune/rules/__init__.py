@@ -1,0 +1,1 @@
+"""Rules of what is redundant, one a module, chosen by ``dsp.rule=<name>``."""
