@@ -157,12 +157,12 @@ def test_networks_and_ensembles_are_mixed_only_if_asked(tmp_path: Path) -> None:
 
 def test_a_pruned_run_and_its_base_are_enough(run: Run, tmp_path: Path) -> None:
     lite = ("model=lite", "model.widths=[[4,4,4],[4],[4]]", "dataset=ItalyPowerDemand")
-    for dsp in ("none", "default"):
-        assert run(*lite, f"dsp={dsp}", "trainer.max_epochs=3", "threads=1") == 0
+    for dsp in (["dsp=none"], ["dsp=default", "dsp.scratch=true"]):
+        assert run(*lite, *dsp, "trainer.max_epochs=3", "threads=1") == 0
     main([str(tmp_path / "results"), f"out={tmp_path}"])
     shown = rows(tmp_path / "parts" / "pruning_lite.csv")
     assert shown[0]["network"] == "LITE"
-    assert [row["network"] for row in shown[1:4]] == [f"LITE DSP, {stage}" for stage in STAGES[:3]]
+    assert [row["network"] for row in shown[1:]] == [f"LITE DSP, {stage}" for stage in STAGES]
     redundancy = rows(tmp_path / "parts" / "redundancy_lite.csv")
     assert [row["network"] for row in redundancy] == ["base", "pretrained", "pruned", "final"]
     for row in redundancy:
