@@ -106,6 +106,6 @@ def comparison_matrix(
             text.set_gid(f"{row}|{column}")
     axes.imshow(shades, cmap="RdBu", vmin=-2 * largest, vmax=2 * largest, aspect="auto")
     for ticks, names in ((axes.set_xticks, columns), (axes.set_yticks, rows)):
-        ticks(range(len(names)), [f"{fill(m, 24)}\n{means[m]:.2f}" for m in names], fontsize=9)
+        ticks(range(len(names)), [f"{fill(m, 20)}\n{means[m]:.2f}" for m in names], fontsize=9)
     axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
     return figure
