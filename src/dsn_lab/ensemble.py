@@ -26,10 +26,18 @@ Floats = NDArray[np.floating[Any]]
 COLUMNS = ("stage", "fold", "epochs", "members", "subsets", "accuracy")
 
 
+def accuracy(probabilities: Floats, labels: NDArray[np.integer[Any]]) -> float:
+    """Accuracy of an ensemble, which predicts the class of largest mean probability.
+
+    Args:
+        probabilities: ``(members, n, n_classes)``.
+        labels: ``(n,)``.
+    """
+    return float((probabilities.mean(axis=0).argmax(axis=1) == labels).mean())
+
+
 def accuracies(probabilities: Floats, labels: NDArray[np.integer[Any]]) -> list[float]:
     """Accuracy of ensembles of 1, 2, ... members, each the mean over all subsets of that size.
-
-    An ensemble predicts the class of largest mean probability.
 
     Args:
         probabilities: ``(members, n, n_classes)``.
@@ -40,7 +48,7 @@ def accuracies(probabilities: Floats, labels: NDArray[np.integer[Any]]) -> list[
         float(
             np.mean(
                 [
-                    (probabilities[list(chosen)].mean(axis=0).argmax(axis=1) == labels).mean()
+                    accuracy(probabilities[list(chosen)], labels)
                     for chosen in combinations(range(n_members), size)
                 ]
             )
@@ -75,13 +83,13 @@ def rows(method: Path) -> Iterator[dict[str, Any]]:
             raise UserError(f"{method}: runs of fold {fold} were tested on different labels")
         for stage in stored[0]:
             members = np.stack([each[stage] for each in stored])
-            for size, accuracy in enumerate(accuracies(members, labels[0]), start=1):
+            for size, correct in enumerate(accuracies(members, labels[0]), start=1):
                 yield {
                     **{key: first[key] for key in ("dataset", "model", "dsp", "fold", "epochs")},
                     "stage": stage,
                     "members": size,
                     "subsets": comb(len(members), size),
-                    "accuracy": accuracy,
+                    "accuracy": correct,
                 }
 
 

@@ -66,7 +66,7 @@ def test_every_part_whose_data_is_there_is_on_the_page_and_in_files(tmp_path: Pa
     names = {path.name for path in (out / "parts").iterdir()}
     for name in ("critical_difference_ours", "multi_comparison_published", "scatter_ours"):
         assert {f"{name}.png", f"{name}.csv", f"{name}.tex"} <= names
-    for name in ("methods", "accuracy", "table1", "table2", "table3", "table4", "pairwise"):
+    for name in ("methods", "accuracy", "table1", "table2", "table3", "table4", "pairwise_ours"):
         assert {f"{name}.csv", f"{name}.tex"} <= names
     assert r"\toprule" in (out / "parts" / "table3.tex").read_text()
     assert (out / "runs.parquet").exists()
@@ -101,7 +101,7 @@ def test_an_incomplete_cell_is_marked_and_takes_no_part(tmp_path: Path) -> None:
     assert "over the 1 dataset for which all have" in page
     assert "1 other left out: Coffee" in page
     assert "Missing and damaged" in headings(tmp_path / "report.html")
-    with (tmp_path / "parts" / "pairwise.csv").open() as file:
+    with (tmp_path / "parts" / "pairwise_ours.csv").open() as file:
         assert [row["datasets"] for row in csv.DictReader(file)] == ["1"]
 
 
@@ -209,3 +209,20 @@ def test_mistakes_end_in_one_line(
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "results", record("GunPoint"), "dsn")
     assert said in refused(capsys, *arguments)
+
+
+def test_a_chosen_pair_is_drawn_and_an_unknown_one_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep(tmp_path / "results", ("GunPoint", "Coffee"), [0])
+    chosen = "scatter=DSN S=0.5 groups=3 / DSN dense; DSN dense / DSN S=0.9 groups=3"
+    main([str(tmp_path / "results"), f"out={tmp_path}", chosen])
+    alts = re.findall(r'alt="(DSN[^"]+)"', (tmp_path / "report.html").read_text())
+    found = [re.findall(r"(DSN.+?) against (DSN.+?):", alt) for alt in alts]
+    assert [pairs for pairs in found if pairs] == [
+        [("DSN S=0.5 groups=3", "DSN dense"), ("DSN dense", "DSN S=0.9 groups=3")]
+    ]
+    assert "did you mean DSN dense" in refused(
+        capsys, str(tmp_path / "results"), f"out={tmp_path}", "scatter=DSN dens / DSN dense"
+    )
+    assert "must be two methods" in refused(capsys, str(tmp_path / "results"), "scatter=DSN")

@@ -31,6 +31,9 @@ BY_ARCHIVE = {"config.model.width", "config.model.padding", "config.dataset.scal
 KIND = ("dst", "dsp")
 FIRST = ("sparsity", "config.model.groups", "config.trainer.max_epochs")
 NAMES = {"dsn": "DSN", "lite": "LITE", "inception": "Inception"}
+USUAL = {"dst=dsn": "", "dsp=none": "", "dsp=default": "DSP"}
+# Branches of each layer, by which a network with one width everywhere is known.
+BRANCHES = {"lite": [3, 1, 1], "inception": [4] * 6}
 
 
 def labels(records: Sequence[Record]) -> tuple[list[str], dict[str, Record]]:
@@ -100,6 +103,8 @@ def _value(method: Record, key: str) -> str:
 def _label(method: Record, others: Sequence[Record]) -> str:
     alike = [other for other in others if other["model"] == method["model"]]
     kind = [key for key in KIND if len({_value(other, key) for other in alike}) > 1]
+    if "dsp" in method and "dsp" not in kind:
+        kind.append("dsp")  # a pruned network is never called by the model's name alone
     alike = [o for o in alike if all(_value(o, key) == _value(method, key) for key in kind)]
     parts = [NAMES.get(method["model"], method["model"])]
     parts += [_say(key, method) for key in [*kind, *_telling(alike)]]
@@ -114,14 +119,22 @@ def _say(key: str, method: Record) -> str:
     value = method.get(key, first)
     if value is ABSENT:
         return f"no-{short}"
+    if key == "config.model.widths" and (width := _one_width(method["model"], value)):
+        return f"{width}-filters"
     if key == "sparsity":
         return f"S={value:g}"
     if key == "config.trainer.max_epochs":
         return f"{value}-epochs"
-    if key == "dst":
-        return "" if value == "dsn" else str(value)
-    if key == "dsp":
-        return {"none": "", "default": "DSP"}.get(value, f"DSP-{value}")
+    if key in KIND:
+        return USUAL.get(f"{key}={value}", f"DSP-{value}" if key == "dsp" else str(value))
     # Words as they are; anything else so that 1, "1" and true remain three things.
     word = isinstance(value, str) and value.islower() and value.replace("_", "").isalpha()
     return f"{short.rpartition('.')[2]}={value if word else json.dumps(value)}"
+
+
+def _one_width(model: str, widths: Sequence[Sequence[int]]) -> int | None:
+    """The width of all branches of a network with all branches."""
+    if [len(layer) for layer in widths] != BRANCHES.get(model):
+        return None
+    every = {width for layer in widths for width in layer}
+    return every.pop() if len(every) == 1 else None

@@ -20,11 +20,21 @@ class Published:
         scores: a dataset a row, a method a column, NaN where nothing is published.
         runs: of each method, what a number is the mean of.
         known: the methods of ``published.yaml``, those that figures show.
+        units: of those that are networks, ``network`` or ``ensemble``.
+        pruning: the DSP authors' own results by model, a dataset a row: accuracies of ensembles
+            ``base``, ``fine-tuned`` and ``scratch``, parameters ``params_base`` and
+            ``params_pruned``.
     """
 
     scores: pd.DataFrame
     runs: dict[str, str]
     known: list[str]
+    units: dict[str, str]
+    pruning: dict[str, pd.DataFrame]
+
+    def of_unit(self, unit: str | None) -> list[str]:
+        """Methods that may be compared with networks or with ensembles; None: all."""
+        return [name for name in self.scores if unit in (None, self.units.get(name, unit))]
 
 
 def load(folder: Path) -> Published:
@@ -35,7 +45,8 @@ def load(folder: Path) -> Published:
     """
     if not folder.is_dir():
         raise UserError(f"reference_dir={folder}: there is no such folder")
-    listed = packaged_yaml("dsn_lab.analysis", "published.yaml")
+    known_files = packaged_yaml("dsn_lab.analysis", "published.yaml")
+    listed = known_files["methods"]
     columns: dict[str, pd.Series] = {}
     runs: dict[str, str] = {}
     for method in listed:
@@ -51,12 +62,14 @@ def load(folder: Path) -> Published:
         _add(columns, name, _tsml(path))
         runs[name] = "one run (tsml-eval)"
     if not columns:
-        known_files = ", ".join(file["path"] for method in listed for file in method["files"])
+        names = ", ".join(file["path"] for method in listed for file in method["files"])
         raise UserError(
-            f"reference_dir={folder}: no published results in it; known are {known_files} and "
+            f"reference_dir={folder}: no published results in it; known are {names} and "
             f"<Method>{TSML} in tsml-eval's form"
         )
-    return Published(pd.DataFrame(columns), runs, known)
+    units = known_files["tsml_units"] | {m["name"]: m["unit"] for m in listed if "unit" in m}
+    pruning = _pruning(folder, known_files["pruning"])
+    return Published(pd.DataFrame(columns), runs, known, units, pruning)
 
 
 def _add(columns: dict[str, pd.Series], name: str, series: pd.Series) -> None:
@@ -71,10 +84,25 @@ def _listed(folder: Path, file: dict[str, Any]) -> pd.Series:
         for column, value in file.get("where", {}).items():
             table = table[table[column] == value]
         names = table[file["dataset"]].replace(file.get("rename", {}))
-        means = table[file["value"]].groupby(names).mean() / file["unit"]
+        means = table[file["value"]].groupby(names).mean() / file["of"]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not in the form that published.yaml tells ({error})") from error
     return means
+
+
+def _pruning(folder: Path, listed: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    found: dict[str, pd.DataFrame] = {}
+    for model, files in listed.items():
+        for file in files:
+            path = folder / file["path"]
+            if path.exists():
+                try:
+                    table = pd.read_csv(path, index_col="dataset")[list(file["columns"])]
+                except (KeyError, ValueError) as error:
+                    raise UserError(f"{path}: not in the form that published.yaml tells") from error
+                table = table.rename(columns=file["columns"])
+                found[model] = found[model].combine_first(table) if model in found else table
+    return found
 
 
 def _tsml(path: Path) -> pd.Series:

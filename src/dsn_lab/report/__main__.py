@@ -7,7 +7,14 @@ from pathlib import Path
 
 from dsn_lab.errors import UserError
 
-SETTINGS = {"reference_dir": "", "out": "report", "entity": "", "project": "dsn_lab"}
+SETTINGS = {
+    "reference_dir": "",
+    "out": "report",
+    "scatter": "",
+    "mixed": "false",
+    "entity": "",
+    "project": "dsn_lab",
+}
 DESCRIPTION = """\
 Write one page, report.html, with every table and figure that the results below a folder have the
 data for; beside it PNG, CSV and LaTeX of each part, all runs as Parquet, and tsml-eval's tables."""
@@ -17,6 +24,11 @@ settings:
   reference_dir=PATH  a folder with published accuracies by dataset, to compare with: the files
                       that dsn_lab/analysis/published.yaml lists, and <Method>_accuracy.csv in
                       tsml-eval's form (a dataset a row, column 0 the archive's split)
+  mixed=true          test single networks against published ensembles, too, and ensembles against
+                      single networks (false)
+  scatter='A / B; C / D'
+                      pairs of methods to draw against each other, A up and B across (each
+                      method against the first)
   entity=NAME         W&B user or team, with --wandb
   project=NAME        W&B project, with --wandb (dsn_lab)
 
@@ -80,8 +92,21 @@ def _run(given: argparse.Namespace, settings: dict[str, str]) -> list[str]:
         )
     from dsn_lab.report.build import build
 
-    reference = settings["reference_dir"]
-    return [str(build(given.results, out, Path(reference) if reference else None))]
+    reference = Path(settings["reference_dir"]) if settings["reference_dir"] else None
+    if settings["mixed"] not in ("true", "false"):
+        raise UserError(f"mixed={settings['mixed']}: must be true or false")
+    mixed = settings["mixed"] == "true"
+    return [str(build(given.results, out, reference, _pairs(settings["scatter"]), mixed))]
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    pairs = []
+    for pair in filter(None, text.split(";")):
+        up, slash, across = (part.strip() for part in pair.partition(" / "))
+        if not slash or not up or not across:
+            raise UserError(f"scatter={pair.strip()}: must be two methods, as in scatter='A / B'")
+        pairs.append((up, across))
+    return pairs
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """From results to a report: its parts, the page, and the files of each part."""
 
+import difflib
+import itertools
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -8,16 +11,33 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from dsn_lab.analysis import aggregate
 from dsn_lab.analysis.collect import collect, write_parquet
 from dsn_lab.analysis.published import load
+from dsn_lab.errors import UserError
 from dsn_lab.report.inputs import Inputs
 from dsn_lab.report.parts import Section
 from dsn_lab.report.tables import accuracy_flops as cost
-from dsn_lab.report.tables import comparison, fields, overview, paper, pruning, wins
+from dsn_lab.report.tables import (
+    comparison,
+    fields,
+    overview,
+    paper,
+    pruning,
+    published,
+    redundancy,
+    sensitivity,
+    wins,
+)
 from dsn_lab.storage import written_whole
 
 PAGE = "report.html"
 
 
-def build(results: Path, out: Path, reference_dir: Path | None) -> Path:
+def build(
+    results: Path,
+    out: Path,
+    reference_dir: Path | None,
+    scatter: Sequence[tuple[str, str]] = (),
+    mixed: bool = False,
+) -> Path:
     """Write the page, and below ``parts/`` PNG, CSV and LaTeX of each of its parts.
 
     Args:
@@ -25,6 +45,8 @@ def build(results: Path, out: Path, reference_dir: Path | None) -> Path:
         out: made if it is not there; gets ``report.html``, ``runs.parquet``, ``parts/`` and
             ``tsml-eval/``.
         reference_dir: a folder of published results, or None.
+        scatter: pairs of methods to draw against each other, up and across.
+        mixed: test single networks and ensembles against published results of either kind.
 
     Returns:
         The page.
@@ -33,7 +55,8 @@ def build(results: Path, out: Path, reference_dir: Path | None) -> Path:
         UserError: there is nothing to report on, or the reference folder cannot be used.
     """
     collection = collect(results)
-    inputs = Inputs(collection, load(reference_dir) if reference_dir else None)
+    inputs = Inputs(collection, load(reference_dir) if reference_dir else None, scatter, mixed)
+    _require_known(scatter, inputs)
     sections, absent = parts(inputs)
     folder = out / "parts"
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,6 +71,19 @@ def build(results: Path, out: Path, reference_dir: Path | None) -> Path:
     return page
 
 
+def _require_known(scatter: Sequence[tuple[str, str]], inputs: Inputs) -> None:
+    known = [*inputs.methods, *inputs.networks.methods]
+    known += [*inputs.ensembles.methods, *inputs.networks.ensembles.methods]
+    if inputs.published is not None:
+        known += [published.beside(name) for name in inputs.published.scores]
+    for name in itertools.chain(*scatter):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0) or known
+            raise UserError(
+                f"scatter: there is no method {name}; did you mean {' or '.join(near)}?"
+            )
+
+
 def parts(inputs: Inputs) -> tuple[list[Section], list[tuple[str, str]]]:
     """The sections whose data is there; of the others, title and reason."""
     printed = paper.load()
@@ -57,11 +93,15 @@ def parts(inputs: Inputs) -> tuple[list[Section], list[tuple[str, str]]]:
         ("Missing and damaged", overview.gaps(inputs)),
         (printed["table1"]["title"], wins.section(inputs, printed["table1"], network)),
         *((table["title"], paper.section(inputs, table, network)) for table in printed["tables"]),
-        ("Comparison of methods", comparison.section(inputs)),
-        ("Comparison with published results", comparison.published(inputs)),
+        (comparison.METHODS, comparison.section(inputs)),
+        (comparison.ENSEMBLES, comparison.section(inputs.ensembles)),
+        (published.TITLE, published.section(inputs)),
+        (published.ENSEMBLES, published.section(inputs.ensembles)),
         ("Accuracy against FLOPs", cost.section(inputs)),
         ("Receptive fields with and without groups", fields.section(inputs)),
         ("Structured pruning", pruning.section(inputs)),
+        (sensitivity.TITLE, sensitivity.section(inputs)),
+        (redundancy.TITLE, redundancy.section(inputs)),
     ]
     sections = [part for _, part in candidates if isinstance(part, Section)]
     return sections, [(title, part) for title, part in candidates if isinstance(part, str)]

@@ -1,105 +1,43 @@
 """The report's figures, drawn from tables."""
 
-import logging
 import math
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
-
-from dsn_lab.analysis import stats
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 # Okabe and Ito's colours, distinct for colour-blind readers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
 
 
-def critical_difference(scores: pd.DataFrame) -> Figure:
-    """Mean ranks with bars that join methods that do not differ.
-
-    Args:
-        scores: a dataset a row, a method a column; three methods at least, nothing missing.
-    """
-    import matplotlib.pyplot as plt
-    from aeon.visualisation import plot_critical_difference
-
-    longest = max(map(len, scores.columns))
-    # aeon's tests are one-sided and its correction is not step-down: its level is chosen so that
-    # they reject what two-sided tests with Holm's procedure do.
-    level = stats.clique_level(stats.compare(scores)["p"])
-    textspace = 0.5 + 0.13 * longest
-    with _headless(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*same performance")
-        figure: Figure
-        figure, _ = plot_critical_difference(
-            scores.round(stats.DIGITS).to_numpy(),
-            list(scores.columns),
-            correction=None,
-            alpha=level,
-            width=4 + 2 * textspace,
-            textspace=textspace,
-        )
-        plt.close(figure)
-    return figure
-
-
-def comparison_matrix(scores: pd.DataFrame, columns: Sequence[str]) -> Figure:
-    """The multi-comparison matrix of all methods (rows) against those in ``columns``."""
-    import matplotlib.pyplot as plt
-    from aeon.visualisation import create_multi_comparison_matrix
-
-    longest = max(map(len, scores.columns))
-    size = (
-        0.09 * longest + max(1.3, 0.095 * longest) * len(columns) + 1.5,
-        0.55 * len(scores.columns) + 1.2,
-    )
-
-    with _headless(), warnings.catch_warnings():
-        # Two methods with equal scores throughout have no p-value.
-        warnings.filterwarnings("ignore", category=RuntimeWarning)
-        figure: Figure = create_multi_comparison_matrix(
-            scores.round(stats.DIGITS),
-            save_path="",
-            statistic_name="Accuracy",
-            pvalue_test_params={"zero_method": "wilcox", "alternative": "two-sided"},
-            pvalue_threshold=stats.ALPHA,
-            col_comparates=list(columns),
-            fig_size=size,
-            font_size=9,
-        )
-        plt.close(figure)
-    return figure
-
-
-def scatters(scores: pd.DataFrame, best: str, others: Sequence[str]) -> Figure:
-    """Accuracy of one method (up) against each of the others, a dot a dataset."""
-    columns = 2 if len(others) == 4 else min(3, len(others))
-    rows = math.ceil(len(others) / columns)
+def scatters(scores: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> Figure:
+    """Accuracy of the first of each pair (up) against the second, a dot a dataset."""
+    columns = 2 if len(pairs) == 4 else min(3, len(pairs))
+    rows = math.ceil(len(pairs) / columns)
     figure = Figure(figsize=(3.4 * columns, 3.4 * rows), layout="constrained")
     all_axes = figure.subplots(rows, columns, squeeze=False).flatten()
-    low = max(0.0, 0.98 * float(scores[[best, *others]].min().min()) - 0.02)
-    for axes, other in zip(all_axes, others, strict=False):
+    shown = scores[list({method: None for pair in pairs for method in pair})]
+    low = max(0.0, 0.98 * float(shown.min().min()) - 0.02)
+    for axes, (up, across) in zip(all_axes, pairs, strict=False):
         axes.plot([low, 1], [low, 1], color="0.6", linewidth=1, zorder=1)
-        axes.scatter(scores[other], scores[best], s=18, alpha=0.7, color=COLOURS[0], zorder=2)
-        axes.set(xlabel=other, ylabel=best, xlim=(low, 1.01), ylim=(low, 1.01), aspect="equal")
+        axes.scatter(scores[across], scores[up], s=18, alpha=0.7, color=COLOURS[0], zorder=2)
+        axes.set(xlabel=across, ylabel=up, xlim=(low, 1.01), ylim=(low, 1.01), aspect="equal")
         axes.xaxis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
         axes.yaxis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
         axes.grid(alpha=0.25)
-    for axes in all_axes[len(others) :]:
+    for axes in all_axes[len(pairs) :]:
         axes.remove()
     return figure
 
 
 def accuracy_by_cost(points: pd.DataFrame, line: bool) -> Figure:
-    """Mean accuracy against mean FLOPs, a marker a method.
+    """Mean accuracy against mean FLOPs, a marker a method, its area by parameters.
 
     Args:
-        points: ``label``, ``flops`` (millions), ``accuracy`` and ``std`` (in %).
+        points: ``label``, ``flops`` (millions), ``accuracy`` and ``std`` (in %), ``params_active``.
         line: whether to draw deviations.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
@@ -111,7 +49,8 @@ def accuracy_by_cost(points: pd.DataFrame, line: bool) -> Figure:
             yerr=point.std if line else None,
             color=COLOURS[i % len(COLOURS)],
             marker=MARKERS[i // len(COLOURS) % len(MARKERS)],
-            markersize=8,
+            markersize=6 + 14 * (point.params_active / points["params_active"].max()) ** 0.5,
+            alpha=0.8,
             capsize=3,
             linestyle="none",
             label=point.label,
@@ -122,7 +61,50 @@ def accuracy_by_cost(points: pd.DataFrame, line: bool) -> Figure:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.25, which="both")
     axes.margins(x=0.15, y=0.15)
-    figure.legend(loc="outside right upper", frameon=False)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", frameon=False, markerscale=0.5)
+    return figure
+
+
+def said(points: pd.DataFrame) -> str:
+    """The same in words."""
+    return "; ".join(
+        f"{p.label}: {p.accuracy:.2f} % at {p.flops:.3g} M" for p in points.itertuples()
+    )
+
+
+def sensitivity(data: pd.DataFrame, stages: Sequence[str]) -> Figure:
+    """Share removed (left) and accuracy of each stage (right) against ``penalty``."""
+    figure = Figure(figsize=(8.5, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(data["penalty"], data["removed"], "-o", color=COLOURS[0])
+    left.set(ylabel="share of parameters removed", ylim=(0, 1))
+    for i, stage in enumerate(stages):
+        right.plot(data["penalty"], data[stage], marker=MARKERS[i], color=COLOURS[i], label=stage)
+    right.set(ylabel="test accuracy")
+    right.legend(frameon=False)
+    for axes in (left, right):
+        axes.set(xlabel="lambda", xscale="log")
+        axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
+        axes.grid(alpha=0.25)
+    return figure
+
+
+def compression(shares: pd.Series) -> Figure:
+    """Histogram of the share of parameters removed, with mean and median."""
+    figure = Figure(figsize=(6, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.hist(shares, bins=np.linspace(0, 1, 21).tolist(), color=COLOURS[0], alpha=0.7)
+    for name, value, colour in (
+        ("mean", shares.mean(), COLOURS[1]),
+        ("median", shares.median(), COLOURS[2]),
+    ):
+        axes.axvline(value, color=colour, linewidth=2, label=f"{name} {100 * value:.1f} %")
+    axes.set(xlabel="share of parameters removed", ylabel="datasets", xlim=(0, 1))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
     return figure
 
 
@@ -156,10 +138,3 @@ def field_sizes(layers: Sequence[Mapping[str, np.ndarray]]) -> Figure:
     grid[0, 0].set_ylabel("share of kernels")
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
     return figure
-
-
-def _headless() -> Any:
-    """Draw without a window, and without notes about fonts."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    mpl.use("Agg")
-    return mpl.rc_context({"figure.max_open_warning": 0})

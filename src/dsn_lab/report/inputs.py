@@ -1,12 +1,12 @@
 """What the parts of a report are made from, and the words every caption carries."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
 
-from dsn_lab.analysis import aggregate
+from dsn_lab.analysis import aggregate, ensembles, stages
 from dsn_lab.analysis.collect import Collection
 from dsn_lab.analysis.published import Published
 
@@ -15,10 +15,19 @@ SPLIT = 0  # The archive's own split, on which published results are.
 
 @dataclass(frozen=True)
 class Inputs:
-    """Runs, and what is published on their datasets, if a folder of that was given."""
+    """Runs, and what is published on their datasets, if a folder of that was given.
+
+    Attributes:
+        collection: the runs.
+        published: accuracies on their datasets.
+        chosen: pairs of methods to draw against each other; none: each against the first.
+        mixed: compare single networks and ensembles with published results of either kind.
+    """
 
     collection: Collection
     published: Published | None
+    chosen: Sequence[tuple[str, str]] = ()
+    mixed: bool = False
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -29,6 +38,26 @@ class Inputs:
     def methods(self) -> list[str]:
         """The labels of the methods with a result."""
         return sorted(set(self.runs["method"]))
+
+    @property
+    def are_ensembles(self) -> bool:
+        """Whether a row is an ensemble, not a single network."""
+        return "members" in self.runs
+
+    @cached_property
+    def networks(self) -> "Inputs":
+        """The same with a row a network: the stages of pruned runs are methods of their own."""
+        return replace(self, collection=stages.networks(self.collection))
+
+    @cached_property
+    def ensembles(self) -> "Inputs":
+        """Ensembles of the methods' networks that differ in their seeds; maybe none."""
+        return replace(self, collection=ensembles.ensembles(self.collection))
+
+    @cached_property
+    def families(self) -> list[stages.Family]:
+        """The ways of pruning that there are."""
+        return stages.families(self.collection)
 
     @cached_property
     def folds(self) -> list[int]:
@@ -55,9 +84,13 @@ class Inputs:
         rows = summary.reset_index()
         if datasets is not None:
             rows = rows[rows["dataset"].isin(list(datasets))]
+        seeds = f"seeds {joined(rows['seeds'])}"
+        if self.are_ensembles:
+            of = self.runs[self.runs["method"].isin(rows["method"])]["members"]
+            seeds = f"ensembles of {aggregate.ranges(of)} networks"
         return (
             f"{count(rows['dataset'].nunique(), 'dataset')}; fold {joined(rows['folds'])}; "
-            f"seeds {joined(rows['seeds'])}; {epochs(rows)}"
+            f"{seeds}; {epochs(rows)}"
         )
 
 
@@ -103,3 +136,8 @@ def signed(value: float, digits: int = 2) -> str:
 def p_value(value: float) -> str:
     """A p-value in three digits."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def probability(value: float) -> str:
+    """A probability in two digits; a dash where there is none."""
+    return "–" if pd.isna(value) else f"{value:.2f}"

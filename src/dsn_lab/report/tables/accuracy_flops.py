@@ -34,13 +34,11 @@ def section(inputs: Inputs) -> Section | str:
         points["flops"] /= 1e6
         one = len(datasets) == 1
         caption = (
-            f"Test accuracy against FLOPs for one series, {title}"
+            f"Test accuracy against FLOPs for one series, {title}; area of a marker by parameters"
             + (", bars: standard deviation over runs" if one else "")
             + f". {inputs.basis(inputs.summary, datasets)}."
         )
-        alt = "; ".join(
-            f"{p.label}: {p.accuracy:.2f} % at {p.flops:.3g} M" for p in points.itertuples()
-        )
+        alt = figures.said(points)
         name = f"accuracy_flops_{datasets[0] if one else 'mean'}"
         drawn = figures.accuracy_by_cost(points, line=one and points["std"].notna().all())
         items.append(picture(name, caption, alt, drawn, points))

@@ -1,92 +1,112 @@
-"""Methods against each other and against published results, over the datasets all have."""
+"""Methods against each other: one family of tests, shown as a table, a diagram and a matrix."""
 
-import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 
-from dsn_lab.analysis import aggregate, stats
-from dsn_lab.report import figures
-from dsn_lab.report.inputs import SPLIT, Inputs, count, p_value, signed
+from dsn_lab.analysis import stats
+from dsn_lab.report import diagrams, figures
+from dsn_lab.report.inputs import Inputs, count, p_value, probability, signed
 from dsn_lab.report.parts import Picture, Section, Table, picture
 
 SHOWN_SCATTERS = 6
-# Wilcoxon's test cannot reach 5 % on fewer pairs.
-FEW = 6
+METHODS, ENSEMBLES = "Comparison of methods", "Comparison of ensembles"
+HOLM = "p, Holm"
 TESTS = (
-    "p: two-sided Wilcoxon signed-rank test over datasets; Holm: corrected for all tests of this "
-    f"table; bold: below {stats.ALPHA:g}."
+    "p: two-sided Wilcoxon signed-rank test over datasets; Holm: corrected for all {tests} of this "
+    f"family. Bold: different at {stats.ALPHA:g}{{gate}}. Better, equivalent, worse: probabilities "
+    "for the first by the Bayesian signed-rank test, where a difference of up to one point is "
+    "equivalence."
 )
 
 
 def section(inputs: Inputs) -> Section | str:
-    """Our methods pairwise."""
+    """Our methods pairwise: single networks, or ensembles of them, never both."""
+    whole = inputs.are_ensembles
+    if whole and not inputs.methods:
+        return "No method has two seeds or more with stored predictions on one dataset."
     if len(inputs.methods) < 2:
-        return "Needs runs of two methods; there is one."
+        return f"Needs {'ensembles' if whole else 'runs'} of two methods; there is one."
     if not inputs.folds:
         return "No fold has been run by every method."
     if (inputs.scores.notna().sum(axis=1) < 2).all():
         return "No dataset has every expected run of two methods."
-    common = inputs.scores.dropna()
-    items = _pairwise("pairwise", inputs.scores, inputs, None)
-    items += _pictures("ours", common, inputs)
-    return Section("comparison", "Comparison of methods", _said(inputs, common), items)
+    said = inputs.basis(inputs.summary, inputs.scores.index)
+    name = "ensembles" if whole else "ours"
+    items = family(name, inputs.scores, inputs.methods, said, inputs.chosen)
+    key, title = ("ensembles", ENSEMBLES) if whole else ("comparison", METHODS)
+    return Section(key, title, overlap(inputs.scores), items)
 
 
-def published(inputs: Inputs) -> Section | str:
-    """Our methods against published results on the archive's split."""
-    if inputs.published is None:
-        return "Needs reference_dir=PATH with published results by dataset."
-    if SPLIT not in inputs.folds:
-        return "Published results are on the archive's split (fold 0), which not every method has."
-    ours = aggregate.complete(inputs.on_split)
-    theirs = inputs.published.scores.rename(columns=_beside)
-    both = ours.join(theirs[[c for c in theirs if theirs[c].reindex(ours.index).notna().any()]])
-    pairs = [
-        (a, b)
-        for a, b in itertools.product(
-            ours.columns, both.columns.difference(ours.columns, sort=False)
+def overlap(scores: pd.DataFrame) -> str:
+    """Which datasets tests and figures are over."""
+    common = scores.dropna()
+    out = sorted(set(scores.index) - set(common.index))
+    if not out:
+        return (
+            f"Over {count(len(common), 'dataset')}, for which every method has every expected run."
         )
-        if len(both[[a, b]].dropna())
-    ]
-    if not pairs:
-        return "No dataset is both complete here and in the published results."
-    items = _pairwise("published", both, inputs, pairs)
-    known = [_beside(name) for name in inputs.published.known if _beside(name) in both]
-    # Figures show those known ones that have the most of our datasets: all of one archive.
-    covered = both.loc[ours.dropna().index, known].notna().sum()
-    shown = [name for name in known if covered[name] == covered.max() > 0]
-    if shown:
-        items += _pictures("published", both[[*ours.columns, *shown]].dropna(), inputs)
-    text = (
-        "† published. Published accuracies are on the archive's own split, and so are ours here. "
-        "Ours are means of single networks; of the published, "
-        + "; ".join(f"{name} is a {inputs.published.runs[name]}" for name in inputs.published.known)
-        + "; all others are single runs."
-    )
-    return Section("published", "Comparison with published results", text, items)
-
-
-def _beside(name: str) -> str:
-    return f"{name} †"
-
-
-def _said(inputs: Inputs, common: pd.DataFrame) -> str:
-    out = sorted(set(inputs.scores.index) - set(common.index))
     names = f": {', '.join(out[:8])}{', ...' * (len(out) > 8)}"
     return (
-        "The table compares two methods on the datasets for which both have every expected run; "
-        f"figures compare all {len(common.columns)} methods over the "
+        "Two methods are tested on the datasets for which both have every expected run; "
+        f"figures place all {len(common.columns)} methods over the "
         f"{count(len(common), 'dataset')} for which all have. "
         f"{count(len(out), 'other')} left out{names}."
-        if out
-        else f"Over {count(len(common), 'dataset')}, for which every method has every expected run."
     )
 
 
-def _pairwise(
-    name: str, scores: pd.DataFrame, inputs: Inputs, pairs: list[tuple[str, str]] | None
+def family(
+    name: str,
+    scores: pd.DataFrame,
+    ours: Sequence[str],
+    basis: str,
+    chosen: Sequence[tuple[str, str]],
 ) -> list[Table | Picture]:
-    data = stats.compare(scores, pairs)
+    """Table, diagram, matrix and scatters of the tests between every two methods.
+
+    Args:
+        name: part of the files' names.
+        scores: a dataset a row, a method a column, NaN where there is none.
+        ours: methods of which the table has a row and the matrix a column for every other one.
+        basis: what the scores rest on, for captions.
+        chosen: pairs for scatters; those of other methods are left out.
+    """
+    compared = stats.compare(scores)
+    friedman = stats.friedman_p(scores)
+    rows = compared[compared["first"].isin(ours) | compared["second"].isin(ours)]
+    rows = stats.beliefs(rows, scores)
+    gate = _gate(friedman)
+    tests = TESTS.format(tests=count(len(compared), "test"), gate=gate)
+    items: list[Table | Picture] = [pairwise(f"pairwise_{name}", rows, tests, basis)]
+    common = scores.dropna()
+    if len(common) < 2:
+        return items
+    data = common.reset_index(names="dataset")
+    if friedman is not None:
+        caption = (
+            "Critical difference diagram: mean ranks, 1 is best. A bar joins methods (dots) of "
+            f"which no two differ by the tests of the table{gate}. {basis}."
+        )
+        placed = diagrams.ranks(common).items()
+        alt = "Mean ranks: " + ", ".join(f"{method} {rank:.2f}" for method, rank in placed)
+        drawn = diagrams.critical_difference(common, compared)
+        items.append(picture(f"critical_difference_{name}", caption, alt, drawn, data))
+    caption = (
+        "Multi-comparison matrix: in a cell, row's mean accuracy minus column's, row's "
+        "wins / ties / losses, and the corrected p-value, as in the table; bold where the table "
+        f"is{gate}. {basis}."
+    )
+    alt = f"Matrix of {len(common.columns)} methods, best mean accuracy first"
+    drawn = diagrams.comparison_matrix(common, compared, ours)
+    items.append(picture(f"multi_comparison_{name}", caption, alt, drawn, data))
+    if pairs := _pairs(list(common.columns), ours, chosen):
+        items.append(_scatters(name, common, pairs, basis))
+    return items
+
+
+def pairwise(name: str, data: pd.DataFrame, tests: str, basis: str) -> Table:
+    """A row a pair; what is different in bold."""
     display = pd.DataFrame(
         {
             "method": data["first"],
@@ -95,64 +115,62 @@ def _pairwise(
             "mean %": [f"{100 * x:.2f}" for x in data["mean_first"]],
             "against, mean %": [f"{100 * x:.2f}" for x in data["mean_second"]],
             "difference": [signed(100 * x) for x in data["difference"]],
-            "wins": data["wins"].astype(str),
-            "ties": data["ties"].astype(str),
-            "losses": data["losses"].astype(str),
+            "wins / ties / losses": _slashed(data[["wins", "ties", "losses"]], str),
             "p": data["p"].map(p_value),
-            "p, Holm": data["p_holm"].map(p_value),
+            HOLM: data["p_holm"].map(p_value),
+            "better / equivalent / worse": _slashed(
+                data[["p_first", "p_rope", "p_second"]], probability
+            ),
         }
     )
-    marks = {(i, 10): "best" for i, p in enumerate(data["p_holm"]) if p < stats.ALPHA}
-    few = (data["datasets"] < FEW).any()
-    summary = inputs.summary if pairs is None else inputs.on_split
+    column = list(display.columns).index(HOLM)
+    marks = {(i, column): "best" for i, different in enumerate(data["different"]) if different}
+    few = (data["datasets"] < stats.FEW).any()
     caption = (
-        f"Test accuracy, wins, ties and losses of the first method. {TESTS} "
-        f"{inputs.basis(summary, scores.index)}."
-        + f" With fewer than {FEW} datasets no difference can be significant."
-        * bool(few)
+        f"Test accuracy, wins, ties and losses of the first method. {tests} {basis}."
+        + f" With fewer than {stats.FEW} datasets no difference can be significant, and there are "
+        "no probabilities." * bool(few)
     )
-    return [Table(name, caption, display, data, ("against",), marks)]
+    return Table(name, caption, display, data, ("against",), marks)
 
 
-def _pictures(name: str, common: pd.DataFrame, inputs: Inputs) -> list[Table | Picture]:
-    """Critical difference from three methods on, matrix, and scatters; none for one dataset."""
-    if len(common) < 2:
-        return []
-    summary = inputs.summary if name == "ours" else inputs.on_split
-    basis = inputs.basis(summary, common.index)
-    table = common.reset_index(names="dataset")
-    items: list[Table | Picture] = []
-    if len(common.columns) > 2:
-        caption = (
-            "Critical difference diagram: mean ranks, 1 is best; a bar joins methods between which "
-            "Friedman's test, then two-sided Wilcoxon tests with Holm's correction, find no "
-            f"difference at {stats.ALPHA:g}. {basis}."
-        )
-        ranks = common.rank(axis=1, ascending=False).mean().sort_values()
-        alt = "Mean ranks: " + ", ".join(f"{m} {rank:.2f}" for m, rank in ranks.items())
-        drawn = figures.critical_difference(common)
-        items.append(picture(f"critical_difference_{name}", caption, alt, drawn, table))
-    caption = (
-        "Multi-comparison matrix: in a cell, row's mean accuracy minus column's, row's "
-        "wins / ties / losses, and the p-value of the two-sided Wilcoxon test; bold if significant "
-        f"after Holm's correction at {stats.ALPHA:g}. {basis}."
-    )
-    alt = f"Matrix of {len(common.columns)} methods, best mean accuracy first"
-    ours = [m for m in common.columns if m in inputs.methods]
-    drawn = figures.comparison_matrix(common, ours)
-    items.append(picture(f"multi_comparison_{name}", caption, alt, drawn, table))
-    best = common[ours].mean().idxmax()
-    published = [m for m in common.columns if m not in ours]
-    others = (published or [m for m in ours if m != best])[:SHOWN_SCATTERS]
-    caption = (
-        f"Test accuracy of {best} against others, a dot a dataset; above the diagonal {best} is "
-        f"better. {basis}."
-    )
-    wins = stats.compare(common, [(best, other) for other in others])
+def _slashed(columns: pd.DataFrame, form: Callable[[Any], str]) -> list[str]:
+    return [" / ".join(map(form, row)) for row in columns.itertuples(index=False)]
+
+
+def _gate(friedman: float | None) -> str:
+    """What Friedman's test has to say in a caption, after a word like bold."""
+    if friedman is None:
+        return ""
+    said = f"Friedman's test (p {p_value(friedman)})"
+    if friedman <= stats.ALPHA:
+        return f", after {said}"
+    return f"; none is, for {said} finds no difference between the methods"
+
+
+def _pairs(
+    methods: Sequence[str], ours: Sequence[str], chosen: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Up and across: those chosen, else others against the first of ours."""
+    if chosen:
+        return [pair for pair in chosen if set(pair) <= set(methods)]
+    first = next(method for method in methods if method in ours)
+    published = [(first, method) for method in methods if method not in ours]
+    others = [(method, first) for method in methods if method in ours and method != first]
+    return (published or others)[:SHOWN_SCATTERS]
+
+
+def _scatters(
+    name: str, common: pd.DataFrame, pairs: Sequence[tuple[str, str]], basis: str
+) -> Picture:
+    wins = stats.compare(common, pairs)
     alt = "; ".join(
-        f"{best} against {w.second}: {w.wins} wins, {w.ties} ties, {w.losses} losses"
+        f"{w.first} against {w.second}: {w.wins} wins, {w.ties} ties, {w.losses} losses"
         for w in wins.itertuples()
     )
-    drawn = figures.scatters(common, best, others)
-    items.append(picture(f"scatter_{name}", caption, alt, drawn, table))
-    return items
+    caption = (
+        "Test accuracy, a dot a dataset; above the diagonal the method named at the side is "
+        f"better. {basis}."
+    )
+    data = common.reset_index(names="dataset")
+    return picture(f"scatter_{name}", caption, alt, figures.scatters(common, pairs), data)
