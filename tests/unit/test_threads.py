@@ -2,7 +2,7 @@
 
 import pytest
 
-from dsn_lab.nn import DSN, cost
+from dsn_lab.nn import DSN
 from dsn_lab.run import preparation
 
 
@@ -14,5 +14,5 @@ def test_small_steps_take_one_thread(
     channels: int, time: int, batch: int, all_cores: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preparation, "CORES", 7)
-    flops = cost.measure(DSN(channels, 2), channels, time).flops * batch
-    assert preparation.threads_for(flops) == (7 if all_cores else 1)
+    threads = preparation.threads_for(DSN(channels, 2), (batch, channels, time))
+    assert threads == (7 if all_cores else 1)

@@ -5,7 +5,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from dsn_lab.data import sources
@@ -13,21 +17,81 @@ from dsn_lab.data.folder import data_folder
 from dsn_lab.data.wanted import OWN, name_of
 from dsn_lab.records.settings import DatasetConfig
 
+GROUP = "dataset"
 OWN_KEYS = [key for key in DatasetConfig.model_fields if key not in ("name", "archive", "scaling")]
 
 
 def register() -> None:
     """Make every dataset a choice of the group ``dataset``, those of the data folder, too."""
-    named = {name: archive for archive, names in sources.known().items() for name in names}
-    folders = _given(sys.argv[1:], r"(?:--config-dir|-cd)[=\0]")
-    files = [file for folder in folders for file in Path(folder, "dataset").glob("*.yaml")]
-    store = ConfigStore.instance()
-    for name, archive in (named | added_by_folder(sys.argv[1:])).items():
-        if name in {file.stem for file in files}:
-            continue  # or Hydra would hold the file against what is stored here
+    plugins = Plugins.instance()
+    plugins.register(Datasets)
+    plugins.register(DatasetsAreFound)
+
+
+class Datasets(ConfigSource):
+    """A configuration for each dataset, made when it is asked for.
+
+    Hydra's ``ConfigStore`` would hold all of them, and is copied with every composition.
+    """
+
+    def __init__(self, provider: str, path: str) -> None:
+        super().__init__(provider, path)
+        # Workers of a sweep are sent this, and have another command line.
+        self.archives = _offered()
+
+    @staticmethod
+    def scheme() -> str:
+        """What its address begins with."""
+        return "datasets"
+
+    def available(self) -> bool:
+        """Always."""
+        return True
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Make the configuration of a dataset."""
+        name = self._name(config_path)
+        archive = self.archives[name]
         scaling = f"${{archive_defaults.{archive}.scaling}}"
         node = {"name": name, "archive": archive, "scaling": scaling} | dict.fromkeys(OWN_KEYS)
-        store.store(group="dataset", name=name, node=node, provider="dsn_lab")
+        header: dict[str, str | None] = {"package": None}  # the group's
+        return ConfigResult(self.provider, self.full_path(), OmegaConf.create(node), header)
+
+    def is_group(self, config_path: str) -> bool:
+        """Whether it is the group."""
+        return config_path == GROUP
+
+    def is_config(self, config_path: str) -> bool:
+        """Whether it is a dataset in it."""
+        return self._name(config_path) in self.archives
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """What is there."""
+        if config_path == GROUP and results_filter != ObjectType.GROUP:
+            return sorted(self.archives)
+        return [GROUP] if config_path == "" and results_filter != ObjectType.CONFIG else []
+
+    @staticmethod
+    def _name(config_path: str) -> str:
+        group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+        return name if group == GROUP else ""
+
+
+class DatasetsAreFound(SearchPathPlugin):
+    """Has Hydra look among the datasets."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append them."""
+        search_path.append("dsn_lab", f"{Datasets.scheme()}://")
+
+
+def _offered() -> dict[str, str]:
+    """Name -> archive of all datasets but those that a folder of the user's configures."""
+    named = {name: archive for archive, names in sources.known().items() for name in names}
+    folders = _given(sys.argv[1:], r"(?:--config-dir|-cd)[=\0]")
+    own = {file.stem for folder in folders for file in Path(folder, GROUP).glob("*.yaml")}
+    every = named | added_by_folder(sys.argv[1:])
+    return {name: archive for name, archive in every.items() if name not in own}
 
 
 def added_by_folder(overrides: Iterable[str]) -> dict[str, str]:

@@ -23,10 +23,11 @@ def _training() -> ModuleType:
     and again while the network trains.
     """
     gc.disable()
-    from dsn_lab.run import training
-
-    gc.freeze()
-    gc.enable()
+    try:
+        from dsn_lab.run import training
+    finally:
+        gc.freeze()
+        gc.enable()
     return training
 
 

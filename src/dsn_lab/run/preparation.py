@@ -62,8 +62,7 @@ def prepare(config: Config) -> Prepared:
     network = registry.networks.make(settings, in_channels=channels, n_classes=n_classes, **shape)
     _require_sensible_kernels(network, time)
     batch_size = config.batch_size or default_batch_size(len(dataset.y_train))
-    flops = cost.measure(network, channels, time).flops * batch_size
-    torch.set_num_threads(config.threads or threads_for(flops))
+    torch.set_num_threads(config.threads or threads_for(network, (batch_size, channels, time)))
     whole = epochs.possible(config.trainer, config.logger["name"])
     task = (epochs.WholeEpochs if whole else Classification)(
         network,
@@ -74,9 +73,10 @@ def prepare(config: Config) -> Prepared:
     return Prepared(dataset, TimeSeriesData(dataset, batch_size, config.seed), task)
 
 
-def threads_for(flops: int) -> int:
-    """CPU threads for steps whose forward passes take so many FLOPs."""
-    return CORES if flops >= LARGE_STEP else 1
+def threads_for(network: torch.nn.Module, batch: tuple[int, int, int]) -> int:
+    """CPU threads for steps on batches of a shape ``(batch, channel, time)``."""
+    size, channels, time = batch
+    return CORES if size * cost.measure(network, channels, time).flops >= LARGE_STEP else 1
 
 
 def methods(config: Config) -> list[Callback]:
