@@ -166,7 +166,6 @@ def test_an_unfinished_cell_on_other_data_is_not_resumed(
         (("dst=none", "+dst.alpha=0.3"), "dst.alpha: nothing reads it"),
         (("+dsp.tau=0.5",), "dsp.tau: nothing reads it"),
         (("+logger.project=x",), "logger.project: nothing reads it"),
-        (("model=lite", "dsp=scratch", "dsp.shape_from=x", "dsp.tau=0.05"), "dsp.tau: nothing"),
         (("model=lite", "model.groups=1"), "model=lite has model.widths"),
     ],
 )

@@ -61,9 +61,8 @@ def _is_lost(cfg: DictConfig, key: str) -> bool:
         OmegaConf.update(marked, key, MARK, force_add=True)
         return MARK not in str(decisive(marked))
     if group in ("dst", "dsp", "logger") and setting and cfg[group].name is None:
-        shape = OmegaConf.select(cfg, f"{group}.shape_from")
         # dsp=scratch prunes nothing, but what would prune says which shape it takes.
-        return setting != "shape_from" and not ("pruned_by" in list(cfg[group]) and shape is None)
+        return "pruned_by" not in list(cfg[group])
     return False
 
 
