@@ -1,5 +1,6 @@
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,5 +53,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
     # Hydra changes the environment and the logging of the process.
     environment = dict(os.environ)
     yield call
+    # Workers are kept for the next sweep, in the folder of this one.
+    if loky := sys.modules.get("joblib.externals.loky"):
+        loky.get_reusable_executor().shutdown(wait=True)
     os.environ.clear()
     os.environ.update(environment)

@@ -100,8 +100,9 @@ def added_by_folder(overrides: Iterable[str]) -> dict[str, str]:
     Hydra composes the command line only when it knows all choices, so it is read here.
     """
     given = _given(overrides, r"\+{0,2}data_dir=")
-    root = data_folder(given[-1] if given else None)
-    return {name: archive for name, archive in sources.in_folder(root).items() if name != OWN}
+    roots = [data_folder(folder) for folder in (given[-1].split(",") if given else [None])]
+    found = [added for root in roots for added in sources.in_folder(root).items()]
+    return {name: archive for name, archive in found if name != OWN}
 
 
 def _given(arguments: Iterable[str], option: str) -> list[str]:
