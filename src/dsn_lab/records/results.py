@@ -51,14 +51,6 @@ def read(cell: Files) -> Record | None:
     return record
 
 
-def finished(cell: Files) -> bool:
-    """Whether there is a result; a damaged one does not count."""
-    try:
-        return read(cell) is not None
-    except UserError:
-        return False
-
-
 def below(folder: Path) -> Iterator[Folder]:
     """The folders below one that hold a result."""
     yield from (Folder(path.parent) for path in sorted(folder.rglob(RESULT)))
