@@ -109,7 +109,9 @@ def train(
         registry.networks.make(settings.model, in_channels=CHANNELS, n_classes=CLASSES),
         CLASSES,
         optimization.optimizer(settings.optimizer),
-        optimization.scheduler(settings.scheduler),
+        optimization.scheduler(
+            settings.scheduler, settings.optimizer["lr"], settings.longest_phase
+        ),
     )
     best, history, methods = BestWeights(), History(), preparation.methods(settings)
     callbacks: Sequence[Callback] = [best, *methods, history, *watching]

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from dsn_lab.data.module import TimeSeriesData
+from dsn_lab.errors import UserError
 from dsn_lab.records.cell import Files
 from dsn_lab.run.task import Classification
 from dsn_lab.storage import written_whole
@@ -38,12 +39,16 @@ def test_each(
         networks: by name.
         files: the run's.
         recalibrate: estimate BatchNorm's statistics anew first, on the training set.
+
+    Raises:
+        UserError: a network has diverged, which only its outputs show.
     """
     measured, probabilities = {}, {}
     for name, network in networks.items():
         task.network = network.to(task.device)
         if recalibrate:
             recalibrated(network, data, task.device)
+        require_finite(network, data, task.device)
         (logged,) = trainer.test(task, data, verbose=False)
         measured[name] = {key: round(value, 6) for key, value in logged.items()}
         probabilities[name] = torch.cat(task.test_probabilities).numpy()
@@ -54,6 +59,27 @@ def test_each(
 def recalibrated(network: nn.Module, data: TimeSeriesData, device: torch.device) -> None:
     """Estimate BatchNorm's statistics anew, in place, on the training set."""
     update_bn(data.calibration_batches(), network, device)
+
+
+@torch.no_grad()
+def require_finite(network: nn.Module, data: TimeSeriesData, device: torch.device) -> None:
+    """Refuse weights whose outputs on the training set are not all finite.
+
+    An epoch's loss is the mean over its steps, the weights are those after its last one: the loss
+    may be the lowest ever, and that step the one that went astray.
+
+    Raises:
+        UserError: some are not.
+    """
+    training = network.training
+    network.eval()
+    finite = all(network(x.to(device)).isfinite().all() for x, _ in data.calibration_batches())
+    network.train(training)
+    if not finite:
+        raise UserError(
+            "training diverged: the outputs of the best weights are not finite; lower "
+            "optimizer.lr, or check the range of the data (dataset.scaling)"
+        )
 
 
 def _write_predictions(
