@@ -18,6 +18,8 @@ LEAST = 18  # of 24 series, with which filters go after so few epochs
 MODELS = {
     "lite": ("model=lite", "model.widths=[[4,4,4],[4],[4]]"),
     "inception": ("model=inception", "model.widths=[[2,2,2,2],[2,2,2,2],[2,2,2,2]]"),
+    "inception-tied": ("model=inception", f"model.widths={[[2] * 4] * 6}", "model.variant=paper"),
+    "resnet": ("model=resnet", f"model.widths={[[4]] * 9}"),
     "dsn": ("model.width=4", "model.kernel_size=9", "model.depth=3", "dst.update_every=2"),
     "dsn-dense": ("model.width=4", "model.kernel_size=9", "model.depth=3", "model.backend=dense"),
 }

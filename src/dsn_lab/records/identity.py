@@ -47,6 +47,7 @@ SOURCES = {
 # and never changed: a default that changes makes new cells because its value is not this one. A key
 # may name the choice whose setting it is: "model.lite.widths", "dst.momentum.decay".
 FIRST: Mapping[str, Any] = {
+    "class_weights": "none",
     "dataset.label": None,
     "dataset.split_seed": None,
     "dataset.test_size": None,
@@ -64,6 +65,20 @@ FIRST: Mapping[str, Any] = {
     "dst.state": "zero",
     "dst.update_steps": None,
     "model.distribution": "uniform",
+    "model.inception.variant": "authors",
+    "model.mlstm_fcn.cells": 8,
+    "model.mlstm_fcn.dropout": 0.8,
+    "model.mlstm_fcn.filters": [128, 256, 128],
+    "model.mlstm_fcn.variant": "paper",
+    "model.oscnn.budgets": [1024, 229_376],
+    "model.oscnn.longest": 89,
+    "model.resnet.variant": "paper",
+    "model.tapnet.cells": 128,
+    "model.tapnet.dilation": 1,
+    "model.tapnet.filters": [256, 256, 128],
+    "model.tapnet.sizes": [500, 300],
+    "optimizer.weight_decay": 0,
+    "tested_weights": "best",
 }
 
 # Raised when a choice's settings come to mean something else: {"model.dsn": 2}; for a rule, whose

@@ -10,6 +10,7 @@ from torch import nn
 
 from dsn_lab.data.load import Dataset
 from dsn_lab.errors import UserError
+from dsn_lab.nn.sizes import sizes
 from dsn_lab.prune.channels import Prunable
 from dsn_lab.records import format0
 from dsn_lab.records.cell import Folder
@@ -22,9 +23,10 @@ def save_network(
 ) -> None:
     """Write what makes the network (a pruned one's shape too), its weights and class names."""
     shape = network.shape if isinstance(network, Prunable) else {}
-    sizes = {"in_channels": dataset.x_train.shape[1], "n_classes": len(dataset.classes)}
+    _, channels, time = dataset.x_train.shape
+    given = sizes(settings["name"], channels, len(dataset.classes), time)
     saved = {
-        "model": {**settings, **sizes, **shape},
+        "model": {**settings, **given, **shape},
         "shape": shape,
         "weights": network.state_dict(),
         "classes": dataset.classes,

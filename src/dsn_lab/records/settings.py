@@ -100,6 +100,8 @@ class Config(_Checked):
     dry_run: bool
     imports: list[str]
     recalibrate: bool
+    tested_weights: Literal["best", "last"]
+    class_weights: Literal["none", "balanced"]
     protocol_epochs: PositiveInt
     penalty_weights: list[float] | None
     penalise_frozen: bool

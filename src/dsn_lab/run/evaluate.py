@@ -1,5 +1,6 @@
 """The final test of one or several networks."""
 
+import copy
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from dsn_lab.data.module import TimeSeriesData
+from dsn_lab.nn.prototypes import Prototypical
 from dsn_lab.records.cell import Files
 from dsn_lab.run.task import Classification
 from dsn_lab.storage import written_whole
@@ -26,7 +28,11 @@ def test_each(
     *,
     recalibrate: bool,
 ) -> dict[str, Measures]:
-    """Test each network once; the last one stays in the task.
+    """Test each network with BatchNorm's statistics as set; the last one stays in the task.
+
+    With the statistics that the setting does not ask for, the accuracy is recorded and nothing
+    follows from it: ``test_accuracy_running`` is with the means of training,
+    ``test_accuracy_recalibrated`` with those of the training set; ``test_accuracy`` is one of them.
 
     Writes ``predictions.npz``: ``labels`` ``(n,)`` and for each name the probabilities
     ``(n, n_classes)`` of the test series.
@@ -39,13 +45,20 @@ def test_each(
         files: the run's.
         recalibrate: estimate BatchNorm's statistics anew first, on the training set.
     """
-    measured, probabilities = {}, {}
+    measured, probabilities, accuracies = {}, {}, {}
     for name, network in networks.items():
         task.network = network.to(task.device)
-        if recalibrate:
-            recalibrated(network, data, task.device)
-        (logged,) = trainer.test(task, data, verbose=False)
-        measured[name] = {key: round(value, 6) for key, value in logged.items()}
+        other = copy.deepcopy(network)
+        for each, anew in ((other, not recalibrate), (network, recalibrate)):
+            task.network = each
+            if anew:
+                recalibrated(each, data, task.device)
+            settled(each, data)
+            (logged,) = trainer.test(task, data, verbose=False)
+            rounded = {key: round(value, 6) for key, value in logged.items()}
+            which = "recalibrated" if anew else "running"
+            accuracies[f"test_accuracy_{which}"] = rounded["test_accuracy"]
+        measured[name] = rounded | accuracies
         probabilities[name] = torch.cat(task.test_probabilities).numpy()
     _write_predictions(files, data.dataset.y_test, probabilities)
     return measured
@@ -54,6 +67,12 @@ def test_each(
 def recalibrated(network: nn.Module, data: TimeSeriesData, device: torch.device) -> None:
     """Estimate BatchNorm's statistics anew, in place, on the training set."""
     update_bn(data.calibration_batches(), network, device)
+
+
+def settled(network: nn.Module, data: TimeSeriesData) -> None:
+    """Make, in place, of the training set what a network needs of it besides its weights."""
+    if isinstance(network, Prototypical):
+        network.settle(data.calibration_batches())
 
 
 def _write_predictions(

@@ -43,7 +43,7 @@ def train_and_test(cell: Cell) -> results.Record:
     """
     prepared = prepare(cell.config)
     data, task, facts = prepared.data, prepared.task, prepared.dataset.facts
-    best, history = BestWeights(), History()
+    best, history = BestWeights(cell.config.tested_weights), History()
     digests = {key: str(facts[key]) for key in results.DATA}
     last = LastState(cell, history, {"settings": cell.recorded, "data": digests})
     asked = methods(cell.config)
