@@ -127,6 +127,17 @@ class Cell(Files):
         uncounted = " ".join(sorted(self.settings.keys() - counted.keys()))
         return recorded | {"uncounted": uncounted}
 
+    @property
+    def origin(self) -> Settings:
+        """What a network's file says of the cell; ``cell`` is its place among all results."""
+        return {
+            "dataset": self.config.dataset.name,
+            "archive": self.config.dataset.archive,
+            "fold": self.config.fold,
+            "seed": self.config.seed,
+            "cell": identity.folder(deciding(self.config), self.names),
+        }
+
     def busy(self) -> bool:
         """Whether a process is working on it."""
         try:

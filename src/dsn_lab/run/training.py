@@ -19,6 +19,7 @@ from dsn_lab.nn import cost
 from dsn_lab.records import identity, results
 from dsn_lab.records.cell import Cell
 from dsn_lab.records.networks import save_network
+from dsn_lab.records.provenance import provenance
 from dsn_lab.run.evaluate import test_each
 from dsn_lab.run.keeping import BestWeights, History, LastState
 from dsn_lab.run.preparation import Prepared, methods, prepare, trainer
@@ -75,7 +76,8 @@ def train_and_test(cell: Cell) -> results.Record:
     history.write_csv(cell.metrics)
     for name, network in stages.items():
         path = cell.model if name == final else cell.stage(name)
-        save_network(path, cell.config.model, network, prepared.dataset)
+        origin = {**cell.origin, **digests, "stage": name, **provenance()}
+        save_network(path, cell.config.model, network, prepared.dataset, origin)
     figures.draw(task.network, history.rows, cell.figures)
     tested = Tested(stages, measures, data, cell)
     record = {
