@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from dsn_lab import load_model
 from dsn_lab.data import names
+from dsn_lab.records.networks import load_network
 from tests.conftest import SMALL, Run, record
 
 CELL = ("dataset=ItalyPowerDemand", "trainer.max_epochs=6", *SMALL)
@@ -37,8 +39,8 @@ def test_a_run_leaves_result_metrics_figures_and_weights(
     assert float(rows[0]["lr"]) == pytest.approx(3e-4)
     figures = {path.name for path in (out / "figures").iterdir()}
     assert figures == {"learning_curve.png", "receptive_fields.png", "active_weights.png"}
-    weights = torch.load(out / "model.pt", weights_only=True)
-    assert weights["classes"] == ("1", "2")
+    model = load_model(out / "model.pt")
+    assert model.classes == ("1", "2")
     printed = capsys.readouterr().out
     assert f"{result['test_accuracy']:.4f}" in printed
     assert "shortened; protocol: 1000" in printed
@@ -89,7 +91,7 @@ def test_batchnorm_is_recalibrated_on_the_training_set_unless_told_not_to(
     assert tested[0]["train_loss"] == tested[1]["train_loss"]
     assert tested[0]["test_loss"] != tested[1]["test_loss"]
     counts = [
-        torch.load(tmp_path / f"out-{choice}" / "model.pt", weights_only=True)["weights"][
+        load_network(tmp_path / f"out-{choice}" / "model.pt").state_dict()[
             "features.1.num_batches_tracked"
         ]
         for choice in ("true", "false")

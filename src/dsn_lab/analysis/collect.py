@@ -15,6 +15,7 @@ from dsn_lab.errors import UserError
 from dsn_lab.records import identity, results
 from dsn_lab.records.cell import RESULT, Folder
 from dsn_lab.records.checked import require_record
+from dsn_lab.records.ledger import Ledger
 from dsn_lab.storage import written_whole
 
 CELL_FOLDER = re.compile(r"fold(\d+)-seed(\d+)")
@@ -44,12 +45,14 @@ class Collection:
 def collect(root: Path) -> Collection:
     """Read every ``result.json`` below ``root``; a damaged one does not hinder the others.
 
+    If ``root`` holds a ledger (:mod:`dsn_lab.records.ledger`), its rows come first.
+
     Raises:
         UserError: there is no such folder, or no result that can be read in it.
     """
     if not root.is_dir():
         raise UserError(f"{root}: there is no such folder; give the results_dir of the runs")
-    records: list[results.Record] = []
+    records = [_today(record) | {"path": path} for path, record in Ledger(root).records().items()]
     problems: list[str] = []
     for found in results.below(root):
         path = found.result

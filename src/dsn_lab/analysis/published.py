@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from dsn_lab.errors import UserError
-from dsn_lab.storage import packaged_yaml
+from dsn_lab.storage import packaged_yaml, written_whole
 
 TSML = "_accuracy.csv"
 
@@ -70,6 +70,36 @@ def load(folder: Path) -> Published:
     units = known_files["tsml_units"] | {m["name"]: m["unit"] for m in listed if "unit" in m}
     pruning = _pruning(folder, known_files["pruning"])
     return Published(pd.DataFrame(columns), runs, known, units, pruning)
+
+
+def excerpt(folder: Path, out: Path) -> list[Path]:
+    """Write what :func:`load` takes from the listed files, and nothing else of them.
+
+    Returns:
+        The files below ``out``, which can be loaded like ``folder``.
+    """
+    known = packaged_yaml("dsn_lab.analysis", "published.yaml")
+    columns: dict[str, set[str]] = {}
+    chosen: dict[str, dict[str, set[str]]] = {}
+    for file in (file for method in known["methods"] for file in method["files"]):
+        where = file.get("where", {})
+        columns.setdefault(file["path"], set()).update({file["dataset"], file["value"], *where})
+        for column, value in where.items():
+            chosen.setdefault(file["path"], {}).setdefault(column, set()).add(value)
+    for file in (file for files in known["pruning"].values() for file in files):
+        columns.setdefault(file["path"], set()).update({"dataset", *file["columns"]})
+    written = []
+    for name in sorted(path for path in columns if (folder / path).exists()):
+        table = pd.read_csv(folder / name, dtype=str, keep_default_na=False)
+        for column, values in chosen.get(name, {}).items():
+            table = table[table[column].isin(values)]
+        target = out / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        kept = [column for column in table.columns if column in columns[name]]
+        with written_whole(target) as temporary:
+            table[kept].to_csv(temporary, index=False, lineterminator="\n")
+        written.append(target)
+    return written
 
 
 def _add(columns: dict[str, pd.Series], name: str, series: pd.Series) -> None:

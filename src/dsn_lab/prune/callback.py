@@ -103,7 +103,13 @@ class StructuredPruning(Staged):
 
     def require_usable(self, network: nn.Module) -> None:
         """Refuse a network that cannot be pruned, or weights of other layers than it has."""
-        layers = len(require_prunable(network).widths)
+        prunable = require_prunable(network)
+        if self.penalise_frozen and not prunable.channels().has_frozen:
+            raise UserError(
+                f"dsp.penalise_frozen=true: {type(network).__name__} has no frozen filters; leave "
+                "it out"
+            )
+        layers = len(prunable.widths)
         if self.layer_weights is not None and len(self.layer_weights) != layers:
             raise UserError(
                 f"dsp.layer_weights={self.layer_weights}: must be {layers} numbers, one a layer"

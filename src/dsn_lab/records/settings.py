@@ -108,9 +108,12 @@ class Config(_Checked):
     dry_run: bool
     imports: list[str]
     recalibrate: bool
+    tested_weights: Literal["best", "last"]
+    class_weights: Literal["none", "balanced"]
     protocol_epochs: Positive
     penalty_weights: list[NotNegative] | None
     penalise_frozen: bool
+    grown_state: str
     rule_settings: Settings
     archive_defaults: Settings
     sparse_layers: Settings

@@ -3,8 +3,9 @@
 import csv
 import time
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -20,14 +21,18 @@ PACE = 50
 
 
 class BestWeights(Callback):
-    """Keep, in memory, the weights of the epoch of lowest mean training loss.
+    """Keep, in memory, the weights of the epoch of lowest mean training loss, or of the last.
 
     Of equal losses the latest counts. Everything travels in the trainer's checkpoints.
+
+    Args:
+        which: ``best`` or ``last``, which is the last one whose loss is a finite number.
     """
 
     state_key = "BestWeights"  # in checkpoints, whatever the class is called
 
-    def __init__(self) -> None:
+    def __init__(self, which: Literal["best", "last"] = "best") -> None:
+        self.which = which
         self.reset()
 
     def reset(self) -> None:
@@ -40,7 +45,7 @@ class BestWeights(Callback):
         """Copy the network if this epoch was the best so far."""
         assert isinstance(pl_module, Classification)
         loss = pl_module.train_loss.compute()
-        if loss <= self.loss:
+        if loss <= self.loss or (self.which == "last" and isfinite(loss)):
             self.loss, self.epoch = loss, trainer.current_epoch
             state = pl_module.network.state_dict()
             self.weights = {name: tensor.clone() for name, tensor in state.items()}

@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
+from numpy.typing import NDArray
 
 from dsn_lab import registry
 from dsn_lab.data.load import Dataset, load_dataset
 from dsn_lab.data.module import TimeSeriesData, default_batch_size
 from dsn_lab.errors import UserError
 from dsn_lab.nn import cost
+from dsn_lab.nn.sizes import sizes
 from dsn_lab.records.networks import pruned_shape
 from dsn_lab.records.settings import Config
 from dsn_lab.run import epochs, optimization
@@ -58,10 +61,9 @@ def prepare(config: Config) -> Prepared:
     n_classes = len(dataset.classes)
     shape = pruned_shape(Path(config.shape_from)) if config.shape_from else {}
     settings = {key: value for key, value in config.model.items() if key not in shape}
+    given = sizes(settings["name"], channels, n_classes, time)
     with _fitting_memory():
-        network = registry.networks.make(
-            settings, in_channels=channels, n_classes=n_classes, **shape
-        )
+        network = registry.networks.make(settings, **given, **shape)
     _require_sensible_kernels(network, time, config.model.get("sparsity"))
     batch_size = config.batch_size or default_batch_size(len(dataset.y_train))
     _require_spread(len(dataset.y_train), batch_size, time)
@@ -72,6 +74,7 @@ def prepare(config: Config) -> Prepared:
         n_classes,
         optimization.optimizer(config.optimizer),
         optimization.scheduler(config.scheduler, config.optimizer["lr"], config.longest_phase),
+        class_weights(dataset.y_train) if config.class_weights == "balanced" else None,
     )
     return Prepared(dataset, TimeSeriesData(dataset, batch_size, config.seed), task)
 
@@ -85,6 +88,12 @@ def _fitting_memory() -> Iterator[None]:
         if isinstance(error, MemoryError) or "alloc" in str(error):
             raise UserError("model: the network does not fit into memory") from error
         raise
+
+
+def class_weights(labels: NDArray[np.int64]) -> torch.Tensor:
+    """Weights ``n / (n_classes * n_of_class)``: every class counts alike, a series 1 on average."""
+    counts = np.bincount(labels)
+    return torch.from_numpy(len(labels) / (len(counts) * counts)).float()
 
 
 def threads_for(network: torch.nn.Module, batch: tuple[int, int, int]) -> int:

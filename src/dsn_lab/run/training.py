@@ -18,6 +18,7 @@ from dsn_lab.nn import cost
 from dsn_lab.records import identity, results
 from dsn_lab.records.cell import Cell
 from dsn_lab.records.networks import save_network
+from dsn_lab.records.provenance import provenance
 from dsn_lab.run.evaluate import test_each
 from dsn_lab.run.keeping import BestWeights, History, LastState
 from dsn_lab.run.preparation import Prepared, methods, prepare, trainer
@@ -47,11 +48,11 @@ def prepare_and_try(cell: Cell) -> Prepared:
 def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
     """Train on the training set, test once with the weights of lowest training loss.
 
+    Checkpoint, metrics, figures and weights go to the cell's folder; a checkpoint there is resumed.
+
     Args:
         cell: whose folder is there.
         prepared: by :func:`prepare_and_try`.
-
-    Checkpoint, metrics, figures and weights go to the cell's folder; a checkpoint there is resumed.
 
     Returns:
         What was measured, flat.
@@ -61,7 +62,7 @@ def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
             run, or training diverged.
     """
     data, task, facts = prepared.data, prepared.task, prepared.dataset.facts
-    best, history = BestWeights(), History()
+    best, history = BestWeights(cell.config.tested_weights), History()
     digests = {key: str(facts[key]) for key in results.DATA}
     last = LastState(cell, history, {"settings": cell.recorded, "data": digests})
     asked = methods(cell.config)
@@ -93,7 +94,8 @@ def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
     history.write_csv(cell.metrics)
     for name, network in stages.items():
         path = cell.model if name == final else cell.stage(name)
-        save_network(path, cell.config.model, network, prepared.dataset)
+        origin = {**cell.origin, **digests, "stage": name, **provenance()}
+        save_network(path, cell.config.model, network, prepared.dataset, origin)
     figures.draw(task.network, history.rows, cell.figures)
     tested = Tested(stages, measures, data, cell)
     record = {
