@@ -117,7 +117,7 @@ def _listed(folder: Path, file: dict[str, Any]) -> pd.Series:
         means = table[file["value"]].groupby(names).mean() / file["of"]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not in the form that published.yaml tells ({error})") from error
-    return means
+    return _shares(means, path)
 
 
 def _pruning(folder: Path, listed: dict[str, Any]) -> dict[str, pd.DataFrame]:
@@ -137,6 +137,19 @@ def _pruning(folder: Path, listed: dict[str, Any]) -> dict[str, pd.DataFrame]:
 
 def _tsml(path: Path) -> pd.Series:
     try:
-        return pd.read_csv(path, index_col=0)["0"].astype(float)
+        return _shares(pd.read_csv(path, index_col=0)["0"].astype(float), path)
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: not in tsml-eval's form, it has no column 0") from error
+
+
+def _shares(accuracies: pd.Series, path: Path) -> pd.Series:
+    """Accuracies from 0 to 1, of a table that may be in percent; a dataset once."""
+    names = accuracies.index
+    if (twice := names[names.duplicated()]).any():
+        raise UserError(f"{path}: {twice[0]} is in it twice; remove the row that is wrong")
+    if accuracies.max() > 1:
+        accuracies = accuracies / 100
+    if not accuracies.dropna().between(0, 1).all():
+        odd = accuracies.index[~accuracies.between(0, 1) & accuracies.notna()][0]
+        raise UserError(f"{path}: {odd} is no accuracy, neither from 0 to 1 nor in percent")
+    return accuracies

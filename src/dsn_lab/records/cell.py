@@ -76,6 +76,11 @@ class Files:
         return self.folder / "run.log"
 
     @property
+    def anew(self) -> Path:
+        """Is there while a finished cell is run anew, beside the old result."""
+        return self.folder / ".anew"
+
+    @property
     def lock(self) -> FileLock:
         """Held by the process that works on the cell."""
         return FileLock(self.folder / ".lock", timeout=0)
@@ -140,10 +145,10 @@ class Cell(Files):
 
     def busy(self) -> bool:
         """Whether a process is working on it."""
+        if not self.folder.exists():  # which to ask for the lock would make
+            return False
         try:
             with self.lock:
                 return False
         except Timeout:
             return True
-        except FileNotFoundError:
-            return False
