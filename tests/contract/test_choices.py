@@ -52,6 +52,7 @@ SETTINGS: dict[str, dict[str, list[str]]] = {
 FURTHER = [
     ["dst.growth={name:momentum,observes:steps,decay:0.5}"],
     ["dst.state=mean"],
+    ["dst.state=dense"],
     ["dst.update_steps=7"],
 ]
 # Stages that structured pruning may pass.

@@ -5,6 +5,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from dsn_lab.errors import UserError
 from dsn_lab.nn import SparseConv1d
 from dsn_lab.prune.activity import analyse
 from dsn_lab.prune.callback import StructuredPruning
@@ -141,6 +142,11 @@ def test_frozen_filters_are_penalised_on_demand() -> None:
         for frozen in ("false", "true")
     )
     assert all_of_them[first] > usual[first]
+
+
+def test_where_there_are_no_frozen_filters_none_can_be_penalised() -> None:
+    with pytest.raises(UserError, match=r"penalise_frozen=true: Inception has no frozen filters"):
+        train("inception", "dsp.penalise_frozen=true")
 
 
 @pytest.mark.parametrize("model", ["dsn", "dsn-dense"])

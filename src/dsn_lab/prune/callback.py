@@ -109,6 +109,11 @@ class StructuredPruning(Staged):
         (self.best,) = (c for c in trainer.callbacks if isinstance(c, BestWeights))  # type: ignore[attr-defined]
         (self.history,) = (c for c in trainer.callbacks if isinstance(c, History))  # type: ignore[attr-defined]
         network = require_prunable(pl_module.network)
+        if self.penalise_frozen and not network.channels().has_frozen:
+            raise UserError(
+                f"dsp.penalise_frozen=true: {type(network).__name__} has no frozen filters; leave "
+                "it out"
+            )
         layers = len(network.widths)
         if self.layer_weights is None:
             self.layer_weights = [1.0] * layers

@@ -30,6 +30,12 @@ class Channels:
     axes: Mapping[str, tuple[Axis | None, ...]]
     sparse: Mapping[str, tuple[Axis | None, Axis | None]] = field(default_factory=dict)
 
+    @property
+    def has_frozen(self) -> bool:
+        """Whether filters that cannot go stand beside those that can."""
+        axes = [axis for each in self.axes.values() for axis in each if axis]
+        return any(isinstance(part, int) for axis in axes for part in axis)
+
 
 class Prunable(nn.Module, ABC):
     """A network whose filters can be removed: its widths are arguments, its channels described.

@@ -39,8 +39,8 @@ RUNTIME = {
 }  # fmt: skip
 # What other settings refer to; those count.
 SOURCES = {
-    "archive_defaults", "penalise_frozen", "penalty_weights", "rule_settings", "sparse_layers",
-    "sparsity",
+    "archive_defaults", "grown_state", "penalise_frozen", "penalty_weights", "rule_settings",
+    "sparse_layers", "sparsity",
 }  # fmt: skip
 
 # The value that each later setting came with, which kept what was there before. Lines are added,
@@ -80,6 +80,10 @@ def settings_of(composed: Mapping[str, Any], *, typed: bool = False) -> Settings
     dst = counted.get("dst")
     if isinstance(dst, dict) and dst.get("seed") == counted.get("seed"):
         dst.pop("seed", None)
+    for group in ("dst", "dsp"):
+        part = counted.get(group) or {}
+        if part.get("name") is None and "shape_from" not in part:
+            counted[group] = {key: None for key in part if key == "name"}  # reads nothing else
     chosen = {group: (counted.get(group) or {}).get("name") for group in registry.GROUPS}
     for kind in registry.RULES:
         group, _, key = kind.partition(".")

@@ -103,6 +103,7 @@ class Config(_Checked):
     protocol_epochs: PositiveInt
     penalty_weights: list[float] | None
     penalise_frozen: bool
+    grown_state: str
     rule_settings: Settings
     archive_defaults: Settings
     sparse_layers: Settings
