@@ -55,9 +55,7 @@ def _sparse(conv: SparseConv1d, scale: Floats, shift: Floats) -> Layer:
     kernel = (rows, channels, tap, _array(conv.values) * scale[rows])
     reach, repeated = taps - 1, conv.padding == "replicate"
     left = 0 if repeated else reach // 2
-    return layer(
-        inputs, [kernel], shift, left=left, right=reach - left, repeated=repeated, low=0.0
-    )
+    return layer(inputs, [kernel], shift, left=left, right=reach - left, repeated=repeated, low=0.0)
 
 
 def _pooling(pool: nn.Module, length: int) -> Floats:

@@ -142,7 +142,7 @@ def layer(
     low: Floats | float = -np.inf,
     high: Floats | float = np.inf,
 ) -> Layer:
-    """A layer of ``kernel`` ``(rows, channels, taps, values)``, in any order; zeros are left out."""
+    """A layer of ``kernel`` ``(rows, channels, taps, values)``, in any order, without its zeros."""
     rows, channels, taps, values = (np.concatenate(part) for part in zip(*kernel, strict=True))
     used = values != 0
     rows, channels, taps, values = (part[used] for part in (rows, channels, taps, values))

@@ -72,7 +72,8 @@ def source(
           for name, size in zip(("even", "odd"), sizes, strict=True)),
     )  # fmt: skip
     names = {
-        "prefix": prefix, "upper": prefix.upper(), "about": "".join(f" * {_plain(line)}\n" for line in about),
+        "prefix": prefix, "upper": prefix.upper(),
+        "about": "".join(f" * {_plain(line)}\n" for line in about),
         "channels": network.layers[0].layer.inputs, "steps": time, "classes": len(classes),
         "weights": weights, "ram": ram, "dtype": network.dtype,
         "names": ",\n".join(f"    {_quoted(name)}" for name in classes),
