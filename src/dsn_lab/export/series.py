@@ -97,6 +97,6 @@ def _complete(model: TrainedModel, x: transforms.Floats, y: Labels | None, origi
 def logits(model: TrainedModel, series: Series) -> NDArray[np.float32]:
     """What the network itself says, ``(n, n_classes)``."""
     x = model.prepare(series.x)
-    parts = [model.network(part) for part in x.split(256)]
+    parts = [model.network(part) for part in torch.split(x, 256)]
     array: NDArray[np.float32] = torch.cat(parts).numpy()
     return array

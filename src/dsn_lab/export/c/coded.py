@@ -136,7 +136,7 @@ def _coded(layer: Layer, read: tuple[Floats, int], written: tuple[Floats, int]) 
 
 def _largest(folded: Folded, train: Tensor) -> list[Floats]:
     """The largest absolute value of each channel, of the series and of each layer's output."""
-    batches = [folded.maps(batch) for batch in train.split(256)]
+    batches = [folded.maps(batch) for batch in torch.split(train, 256)]
     return [
         torch.stack([each.abs().amax(dim=(0, 2)) for each in maps]).amax(dim=0).numpy()
         for maps in zip(*batches, strict=True)

@@ -55,7 +55,7 @@ class Compiled:
         """Unload it, so that its file can go."""
         import _ctypes
 
-        _ctypes.dlclose(self._library._handle)  # type: ignore[attr-defined]
+        _ctypes.dlclose(self._library._handle)
 
 
 @contextmanager

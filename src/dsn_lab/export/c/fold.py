@@ -69,12 +69,12 @@ def _pooling(pool: nn.Module, length: int) -> Floats:
 def _(network: LITE, length: int) -> Folded:
     first = _first_univariate if network.arguments["in_channels"] == 1 else _first_multivariate
     layers = [*first(network)]
-    for separable, norm, _ in (network.layer2, network.layer3):  # type: ignore[misc]
-        depthwise, pointwise = separable  # type: ignore[has-type]
+    rest: list[Any] = [network.layer2, network.layer3]
+    for (depthwise, pointwise), norm, _ in rest:
         filters, left, right = _filters([depthwise])
         nothing = np.zeros(depthwise.in_channels)
         layers.append(layer(depthwise.in_channels, filters, nothing, left=left, right=right))
-        layers.append(_mixing(pointwise, *_scale_and_shift(norm), low=0.0))  # type: ignore[has-type]
+        layers.append(_mixing(pointwise, *_scale_and_shift(norm), low=0.0))
     classify = network.classifier
     steps = np.full(length, 1 / length)
     return Folded(tuple(layers), Head(steps, _array(classify.weight), _array(classify.bias)))
@@ -97,7 +97,7 @@ def _first_univariate(network: LITE) -> list[Layer]:
 
 def _first_multivariate(network: LITE) -> list[Layer]:
     """Depthwise and frozen filters; then what mixes the former, and BatchNorm and ReLU."""
-    branches = [(depthwise, pointwise) for depthwise, pointwise in network.convolutions]  # type: ignore[misc]
+    branches: list[Any] = list(network.convolutions)
     inputs = network.arguments["in_channels"]
     depthwise = [each for each, _ in branches]
     filters, left, right = _filters([*depthwise, *network.frozen.convolutions])

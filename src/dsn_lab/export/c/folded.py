@@ -144,11 +144,18 @@ def layer(
 ) -> Layer:
     """A layer of ``kernel`` ``(rows, channels, taps, values)``, in any order, without its zeros."""
     rows, channels, taps, values = (np.concatenate(part) for part in zip(*kernel, strict=True))
-    used = values != 0
-    rows, channels, taps, values = (part[used] for part in (rows, channels, taps, values))
-    order = np.lexsort((taps, channels, rows))
-    limits = (np.array(np.broadcast_to(np.float64(limit), bias.shape)) for limit in (low, high))
+    used = np.flatnonzero(values)
+    order = used[np.lexsort((taps[used], channels[used], rows[used]))]
     return Layer(
-        inputs, left, right, repeated,
-        *(part[order] for part in (rows, channels, taps)), values[order], bias, *limits,
-    )  # fmt: skip
+        inputs=inputs,
+        left=left,
+        right=right,
+        repeated=repeated,
+        rows=rows[order],
+        channels=channels[order],
+        taps=taps[order],
+        values=values[order],
+        bias=bias,
+        low=np.array(np.broadcast_to(np.float64(low), bias.shape)),
+        high=np.array(np.broadcast_to(np.float64(high), bias.shape)),
+    )
