@@ -20,6 +20,7 @@ from typing_extensions import TypedDict
 
 from dsn_lab.data import sources
 from dsn_lab.data.wanted import Wanted
+from dsn_lab.registry import classifiers
 
 Settings = dict[str, Any]
 
@@ -109,6 +110,7 @@ class Config(_Checked):
     rule_settings: Settings
     archive_defaults: Settings
     sparse_layers: Settings
+    variants: Settings
 
     @field_validator("model", "dst", "dsp", "scheduler")
     @classmethod
@@ -130,12 +132,24 @@ class Config(_Checked):
 
     @property
     def epochs(self) -> int:
-        """All epochs: the trainer's, and those that methods add (settings named ``..._epochs``)."""
+        """All epochs: the trainer's, and those that methods add (settings named ``..._epochs``).
+
+        A classifier that is fitted has one.
+        """
+        if self.fitted:
+            return 1
         return self.trainer["max_epochs"] + sum(_epochs(part) for _, part in self.methods())
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the model is a classifier that is fitted once, not a network that is trained."""
+        return self.model["name"] in classifiers
 
     @property
     def epochs_of_protocol(self) -> int:
         """All epochs of an undiminished run."""
+        if self.fitted:
+            return 1
         added = (_epochs(part.get("protocol", {})) for _, part in self.methods())
         return self.protocol_epochs + sum(added)
 

@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from types import ModuleType
+from collections.abc import Callable
 
 from filelock import Timeout
 
@@ -15,20 +15,26 @@ from dsn_lab.registry import import_modules
 log = logging.getLogger(__name__)
 
 
-def _training() -> ModuleType:
-    """The module that trains. Torch and Lightning take seconds to import, and a finished cell needs
-    neither.
+def _running(cell: Cell) -> Callable[[Cell], results.Record]:
+    """What trains and tests, or fits and tests.
+
+    Torch and Lightning take seconds to import, and a finished cell needs neither.
 
     What they make is no garbage: to look for some among it would take a tenth longer, and again
     and again while the network trains.
     """
     gc.disable()
     try:
+        if cell.config.fitted:
+            from dsn_lab.run import fitting
+
+            return fitting.fit_and_test
         from dsn_lab.run import training
+
+        return training.train_and_test
     finally:
         gc.freeze()
         gc.enable()
-    return training
 
 
 def run(cell: Cell) -> results.Record:
@@ -49,7 +55,7 @@ def run(cell: Cell) -> results.Record:
                 results.require_data(record, cell)
                 log.info("%s is finished; force=true runs it anew", cell.folder)
             else:
-                measured = _training().train_and_test(cell)
+                measured = _running(cell)(cell)
                 record = {
                     "dataset": cell.config.dataset.name,
                     **cell.names,

@@ -19,6 +19,7 @@ from dsn_lab.nn import cost
 from dsn_lab.records import identity, results
 from dsn_lab.records.cell import Cell
 from dsn_lab.records.networks import save_network
+from dsn_lab.run import inference
 from dsn_lab.run.evaluate import test_each
 from dsn_lab.run.keeping import BestWeights, History, LastState
 from dsn_lab.run.preparation import Prepared, methods, prepare, trainer
@@ -90,6 +91,8 @@ def train_and_test(cell: Cell) -> results.Record:
         "train_accuracy": history.rows[best.epoch]["train_accuracy"],
         **{key: value for each in staged for key, value in each.findings(tested).items()},
         "fit_seconds": history.seconds,
+        **inference.measure(inference.of_network(task.network), data.dataset.x_test),
+        "model_bytes": cell.model.stat().st_size,
         **_sizes(prepared, task.network),
         "threads": torch.get_num_threads(),
         "device": str(loop.strategy.root_device),
