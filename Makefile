@@ -36,6 +36,7 @@ bench: $(READY)  ## time packed, dense and masked networks, and a run's own over
 	$(BIN)/python tests/bench/network.py
 	$(BIN)/python -m tests.bench.plan
 	$(BIN)/python tests/bench/training_step.py
+	$(BIN)/python -m tests.bench.baselines
 
 clean:  ## remove .venv and caches; results stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
