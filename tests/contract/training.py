@@ -126,7 +126,9 @@ def train(
         made(settings.model, time),
         CLASSES,
         optimization.optimizer(settings.optimizer),
-        optimization.scheduler(settings.scheduler),
+        optimization.scheduler(
+            settings.scheduler, settings.optimizer["lr"], settings.longest_phase
+        ),
     )
     best, history, methods = BestWeights(), History(), preparation.methods(settings)
     callbacks: Sequence[Callback] = [best, *methods, history, *watching]

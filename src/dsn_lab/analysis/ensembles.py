@@ -13,6 +13,7 @@ from dsn_lab.analysis.collect import Collection
 from dsn_lab.analysis.methods import NAMES
 from dsn_lab.ensemble import accuracy
 from dsn_lab.records.cell import Folder
+from dsn_lab.records.ledger import Ledger
 
 Stored = Mapping[str, Any]
 # What all members together take; bytes in memory are taken one after the other.
@@ -43,7 +44,7 @@ def ensembles(networks: Collection) -> Collection:
         if wanted < 2 or len(members) < wanted:
             continue
         for path in set(members["path"]) - files.keys():
-            files[path] = _stored(networks.root / path)
+            files[path] = _stored(networks.root, path)
         stored = [files[path] for path in members["path"]]
         arrays = members["array"] if "array" in members else [None] * len(members)
         probabilities = list(_probabilities(stored, list(arrays)))
@@ -71,12 +72,8 @@ def label(method: str, model: str) -> str:
     return method.replace(name, f"{name}Time" if model in TIME else f"{name} ensemble", 1)
 
 
-def _stored(folder: Path) -> Stored | None:
-    try:
-        with np.load(Folder(folder).predictions) as file:
-            return dict(file)
-    except FileNotFoundError:
-        return None
+def _stored(root: Path, path: str) -> Stored | None:
+    return Folder(root / path).predicted() or Ledger(root).probabilities(path)
 
 
 def _probabilities(stored: list[Stored | None], arrays: list[Any]) -> Iterator[np.ndarray]:

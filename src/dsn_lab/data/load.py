@@ -12,7 +12,7 @@ from dsn_lab.data import sources, transforms
 from dsn_lab.data.names import archive_of
 from dsn_lab.data.sources import Found
 from dsn_lab.data.split import Split, count_shared, encode, resample
-from dsn_lab.data.transforms import Facts
+from dsn_lab.data.transforms import Cleaning, Facts
 from dsn_lab.data.wanted import Wanted
 from dsn_lab.errors import UserError
 
@@ -32,6 +32,7 @@ class Dataset:
         y_test: as ``y_train``.
         classes: label names, sorted (by value when all are numbers).
         facts: flat record of where the data come from and what cleaning did.
+        cleaning: how raw series became these; None if they never were raw.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Dataset:
     y_test: NDArray[np.int64]
     classes: tuple[str, ...]
     facts: Facts
+    cleaning: Cleaning | None = None
 
 
 def load_dataset(
@@ -118,7 +120,8 @@ def _prepared(
 ) -> Dataset:
     """Encode and clean both splits, and count what they share."""
     y_train, y_test, classes = encode(train.y, test.y)
-    x_train, x_test, facts = transforms.clean(train.x, test.x, scaling)
+    cleaning = transforms.learn(train.x, scaling)
+    x_train, x_test, facts = transforms.cleaned(train.x, test.x, cleaning)
     origin: Facts = {
         "source": found.source,
         **found.facts,
@@ -128,4 +131,4 @@ def _prepared(
         "n_test_in_train": count_shared(train, test),
     }
     arrays = (x_train, y_train, x_test, y_test)
-    return Dataset(wanted.name, wanted.archive, *arrays, classes, origin | facts)
+    return Dataset(wanted.name, wanted.archive, *arrays, classes, origin | facts, cleaning)

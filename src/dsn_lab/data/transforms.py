@@ -40,6 +40,53 @@ class Fitted:
     channel_mean: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Cleaning:
+    """The policy as it was fitted: it makes any raw series what the training series were made.
+
+    Attributes:
+        scaling: ``"none"``, ``"train"`` or ``"series"``.
+        length: time steps that every series is brought to.
+        fitted: moments of the training split.
+    """
+
+    scaling: str
+    length: int
+    fitted: Fitted
+
+    def apply(self, x: Floats, split: str) -> tuple[NDArray[np.float32], Facts]:
+        """Clean raw series ``(batch, channel, time)`` with NaN.
+
+        Args:
+            x: of any length; not modified.
+            split: what they are, for errors: ``"train"``, ``"test"`` or ``"new"``.
+
+        Returns:
+            The series ``(batch, channel, length)``, and how many were ``padded`` and
+            ``truncated``, and how many values were ``missing``.
+
+        Raises:
+            UserError: the channels are not the training split's, a value is infinite or beyond
+                float32, or a series has no observation in its first ``length`` steps.
+        """
+        if x.shape[1] != len(self.fitted.channel_mean):
+            raise UserError(
+                f"train has {len(self.fitted.channel_mean)} channels but {split} has "
+                f"{x.shape[1]}: they must agree"
+            )
+        _check_range(x, split)
+        lengths = observed_lengths(x)
+        x = resize(x, self.length)
+        _check_observed(x, split)
+        x, missing = fill_gaps(x, lengths, self.fitted.channel_mean)
+        facts: Facts = {
+            "padded": int((lengths < self.length).sum()),
+            "truncated": int((lengths > self.length).sum()),
+            "missing": missing,
+        }
+        return finish(x, self.fitted, self.scaling, split), facts
+
+
 def stack(series: Floats | list[Floats], split: str) -> Floats:
     """Return series of any lengths as one array ``(batch, channel, time)``, NaN past each end.
 
@@ -141,10 +188,42 @@ def finish(x: Floats, fitted: Fitted, scaling: str, split: str) -> NDArray[np.fl
     return out
 
 
+def learn(train: Floats, scaling: str) -> Cleaning:
+    """Fit the policy to raw training series ``(batch, channel, time)`` with NaN.
+
+    Raises:
+        UserError: a value is infinite or beyond float32, a series has no observation, the values
+            are constant and must be scaled, or ``scaling`` is unknown.
+    """
+    if scaling not in SCALINGS:
+        raise UserError(f"scaling {scaling!r} is unknown: expected {' or '.join(SCALINGS)}")
+    _check_range(train, "train")
+    time = max(1, int(observed_lengths(train).max()))
+    train = resize(train, time)
+    _check_observed(train, "train")
+    fitted = fit(train)
+    if scaling == "train" and fitted.std == 0:
+        raise UserError("the training values are constant: scaling=train needs a spread, use none")
+    return Cleaning(scaling, time, fitted)
+
+
 def clean(
     train: Floats, test: Floats, scaling: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], Facts]:
-    """Apply the module's policy to two raw arrays ``(batch, channel, time)`` with NaN.
+    """Fit the module's policy to the training split and apply it to both.
+
+    Args and errors are those of :func:`learn` and :meth:`Cleaning.apply`.
+
+    Returns:
+        As of :func:`cleaned`.
+    """
+    return cleaned(train, test, learn(train, scaling))
+
+
+def cleaned(
+    train: Floats, test: Floats, cleaning: Cleaning
+) -> tuple[NDArray[np.float32], NDArray[np.float32], Facts]:
+    """Apply the fitted policy to two raw arrays ``(batch, channel, time)`` with NaN.
 
     Returns:
         The train and test arrays (float32, finite, same channel and time), and the facts:
@@ -152,44 +231,25 @@ def clean(
         ``train_std``, ``scaling``.
 
     Raises:
-        UserError: the splits differ in channels, a value is infinite or beyond float32, a series
-            has no observation, the training values are constant and must be scaled, or
-            ``scaling`` is unknown.
+        UserError: the splits differ in channels, a value is infinite or beyond float32, or a
+            series has no observation.
     """
-    if scaling not in SCALINGS:
-        raise UserError(f"scaling {scaling!r} is unknown: expected {' or '.join(SCALINGS)}")
-    if train.shape[1] != test.shape[1]:
-        raise UserError(
-            f"train has {train.shape[1]} channels but test has {test.shape[1]}: they must agree"
-        )
-    for x, split in ((train, "train"), (test, "test")):
-        _check_range(x, split)
-    train_lengths, test_lengths = observed_lengths(train), observed_lengths(test)
-    time = max(1, int(train_lengths.max()))
-    train, test = resize(train, time), resize(test, time)
-    for x, split in ((train, "train"), (test, "test")):
-        _check_observed(x, split)
-    fitted = fit(train)
-    if scaling == "train" and fitted.std == 0:
-        raise UserError("the training values are constant: scaling=train needs a spread, use none")
-    train, n_missing_train = fill_gaps(train, train_lengths, fitted.channel_mean)
-    test, n_missing_test = fill_gaps(test, test_lengths, fitted.channel_mean)
+    x_train, of_train = cleaning.apply(train, "train")
+    x_test, of_test = cleaning.apply(test, "test")
     facts: Facts = {
-        "scaling": scaling,
-        "train_mean": fitted.mean,
-        "train_std": fitted.std,
-        "unequal_length": bool((train_lengths != time).any() or (test_lengths != time).any()),
-        "n_padded_train": int((train_lengths < time).sum()),
-        "n_padded_test": int((test_lengths < time).sum()),
-        "n_truncated": int((test_lengths > time).sum()),
-        "n_missing_train": n_missing_train,
-        "n_missing_test": n_missing_test,
+        "scaling": cleaning.scaling,
+        "train_mean": cleaning.fitted.mean,
+        "train_std": cleaning.fitted.std,
+        "unequal_length": any(
+            each[change] for each in (of_train, of_test) for change in ("padded", "truncated")
+        ),
+        "n_padded_train": of_train["padded"],
+        "n_padded_test": of_test["padded"],
+        "n_truncated": of_test["truncated"],
+        "n_missing_train": of_train["missing"],
+        "n_missing_test": of_test["missing"],
     }
-    return (
-        finish(train, fitted, scaling, "train"),
-        finish(test, fitted, scaling, "test"),
-        facts,
-    )
+    return x_train, x_test, facts
 
 
 def _check_range(x: Floats, split: str) -> None:

@@ -76,7 +76,7 @@ FIRST: Mapping[str, Any] = {
     "model.mlstm_fcn.dropout": 0.8,
     "model.mlstm_fcn.filters": [128, 256, 128],
     "model.mlstm_fcn.variant": "paper",
-    "model.oscnn.budgets": [1024, 229_376],
+    "model.oscnn.budget": 1024,
     "model.oscnn.longest": 89,
     "model.resnet.variant": "paper",
     "model.tapnet.cells": 128,

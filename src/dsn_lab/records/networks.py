@@ -1,38 +1,50 @@
-"""Networks in files: the name that they are registered by, their settings, weights and classes."""
+"""Networks in files: made of what is registered, with the weights that a run has found."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from dsn_lab.data.load import Dataset
 from dsn_lab.errors import UserError
 from dsn_lab.nn.sizes import sizes
 from dsn_lab.prune.channels import Prunable
-from dsn_lab.records import format0
+from dsn_lab.records import model_file
 from dsn_lab.records.cell import Folder
 from dsn_lab.registry import networks
-from dsn_lab.storage import written_whole
 
 
 def save_network(
-    path: Path, settings: Mapping[str, Any], network: nn.Module, dataset: Dataset
+    path: Path,
+    settings: Mapping[str, Any],
+    network: nn.Module,
+    dataset: Dataset,
+    provenance: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write what makes the network (a pruned one's shape too), its weights and class names."""
+    """Write what makes the network (a pruned one's shape too), its weights, its data's cleaning.
+
+    Args:
+        path: of the file.
+        settings: the network's, of the configuration.
+        network: whose weights and shape are written.
+        dataset: that it was trained on.
+        provenance: flat, where it comes from.
+    """
     shape = network.shape if isinstance(network, Prunable) else {}
     _, channels, time = dataset.x_train.shape
     given = sizes(settings["name"], channels, len(dataset.classes), time)
-    saved = {
-        "model": {**settings, **given, **shape},
-        "shape": shape,
-        "weights": network.state_dict(),
-        "classes": dataset.classes,
-    }
-    with written_whole(path) as temporary:
-        torch.save(saved, temporary)
+    model_file.write(
+        path,
+        model_file.Content(
+            model={**settings, **given, **shape},
+            shape=tuple(shape),
+            classes=dataset.classes,
+            weights=network.state_dict(),
+            cleaning=dataset.cleaning,
+            provenance=dict(provenance or {}),
+        ),
+    )
 
 
 def load_network(path: str | Path) -> nn.Module:
@@ -45,10 +57,18 @@ def load_network(path: str | Path) -> nn.Module:
         UserError: the file is damaged, or names a network that is not registered.
         FileNotFoundError: there is none.
     """
-    saved = _read(Path(path))
-    network: nn.Module = networks.make(saved["model"], key=str(path))
+    return made(model_file.read(Path(path)), path)
+
+
+def made(content: model_file.Content, path: str | Path) -> nn.Module:
+    """The network of a file's content, in eval mode.
+
+    Raises:
+        UserError: it is not registered, or the weights are of another.
+    """
+    network: nn.Module = networks.make(content.model, key=str(path))
     try:
-        network.load_state_dict(saved["weights"])
+        network.load_state_dict(content.weights)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: its weights are of another network") from error
     return network.eval()
@@ -60,26 +80,11 @@ def pruned_shape(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: there is none, or it is damaged.
     """
-    path = Folder(folder).model
     try:
-        saved = _read(path)
+        content = model_file.read(Folder(folder).model)
     except FileNotFoundError as error:
         raise UserError(
             f"dsp=scratch: there is no pruned network in {folder}; run the same command with "
             "dsp=default first, or name the folder of such a run by dsp.shape_from"
         ) from error
-    model: dict[str, Any] = saved["model"]
-    names = saved.get("shape", ("widths", "active"))  # which the first files did not name
-    return {name: model[name] for name in names if name in model}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A network's file, with the name of the network as it is registered today."""
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        model = dict(saved["model"])
-        if format0.TARGET in model:
-            model["name"] = format0.name("model", model.pop(format0.TARGET))
-        return {**saved, "model": model | {"name": str(model["name"])}}
-    except (RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as bad:
-        raise UserError(f"{path} is damaged; run its cell anew with force=true") from bad
+    return {name: content.model[name] for name in content.shape if name in content.model}

@@ -16,6 +16,7 @@ from dsn_lab.report.inputs import Inputs
 from dsn_lab.report.parts import Section
 from dsn_lab.report.tables import accuracy_cost as cost
 from dsn_lab.report.tables import (
+    choice,
     comparison,
     fields,
     overview,
@@ -102,6 +103,7 @@ def parts(inputs: Inputs) -> tuple[list[Section], list[tuple[str, str]]]:
         (cost.MEASURED, cost.measured(inputs)),
         ("Receptive fields with and without groups", fields.section(inputs)),
         ("Structured pruning", pruning.section(inputs)),
+        (choice.TITLE, choice.section(inputs)),
         (sensitivity.TITLE, sensitivity.section(inputs)),
         (redundancy.TITLE, redundancy.section(inputs)),
     ]

@@ -12,9 +12,12 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 from torchmetrics import MetricCollection
 
+from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData
+from dsn_lab.errors import UserError
 from dsn_lab.nn.prototypes import Prototypical
 from dsn_lab.records.cell import Files
+from dsn_lab.records.results import Record
 from dsn_lab.registry import metrics
 from dsn_lab.run.task import Classification
 from dsn_lab.storage import written_whole
@@ -47,6 +50,9 @@ def test_each(
         networks: by name.
         files: the run's.
         recalibrate: estimate BatchNorm's statistics anew first, on the training set.
+
+    Raises:
+        UserError: a network has diverged, which only its outputs show.
     """
     measured, probabilities, accuracies = {}, {}, {}
     for name, network in networks.items():
@@ -57,6 +63,8 @@ def test_each(
             if anew:
                 recalibrated(each, data, task.device)
             settled(each, data)
+            if each is network:
+                require_finite(network, data, task.device)
             (logged,) = trainer.test(task, data, verbose=False)
             rounded = {key: round(value, 6) for key, value in logged.items()}
             which = "recalibrated" if anew else "running"
@@ -75,9 +83,44 @@ def measures(logits: torch.Tensor, labels: torch.Tensor, n_classes: int) -> Meas
     return {"test_loss": round(float(F.cross_entropy(logits, labels)), 6), **found}
 
 
+def shape_of(dataset: Dataset) -> Record:
+    """What the data are like."""
+    _, channels, length = dataset.x_train.shape
+    return {
+        "n_train": len(dataset.y_train),
+        "n_test": len(dataset.y_test),
+        "n_channels": channels,
+        "length": length,
+        "n_classes": len(dataset.classes),
+        "archive": dataset.archive,
+        **dataset.facts,
+    }
+
+
 def recalibrated(network: nn.Module, data: TimeSeriesData, device: torch.device) -> None:
     """Estimate BatchNorm's statistics anew, in place, on the training set."""
     update_bn(data.calibration_batches(), network, device)
+
+
+@torch.no_grad()
+def require_finite(network: nn.Module, data: TimeSeriesData, device: torch.device) -> None:
+    """Refuse weights whose outputs on the training set are not all finite.
+
+    An epoch's loss is the mean over its steps, the weights are those after its last one: the loss
+    may be the lowest ever, and that step the one that went astray.
+
+    Raises:
+        UserError: some are not.
+    """
+    training = network.training
+    network.eval()
+    finite = all(network(x.to(device)).isfinite().all() for x, _ in data.calibration_batches())
+    network.train(training)
+    if not finite:
+        raise UserError(
+            "training diverged: the outputs of the best weights are not finite; lower "
+            "optimizer.lr, or check the range of the data (dataset.scaling)"
+        )
 
 
 def settled(network: nn.Module, data: TimeSeriesData) -> None:

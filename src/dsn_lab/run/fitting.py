@@ -5,37 +5,45 @@ import pickle
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import torch
 
-from dsn_lab.data.load import load_dataset
+from dsn_lab.data.load import Dataset, load_dataset
 from dsn_lab.errors import UserError
 from dsn_lab.records import results
 from dsn_lab.records.cell import Cell
 from dsn_lab.registry import classifiers
 from dsn_lab.run import inference
-from dsn_lab.run.evaluate import measures, write_predictions
+from dsn_lab.run.evaluate import measures, shape_of, write_predictions
 
 log = logging.getLogger(__name__)
 
 SMALLEST = 1e-7  # a probability of 0 has no logarithm
 
 
-def fit_and_test(cell: Cell) -> results.Record:
-    """Fit on the training set, test once. A fit that was interrupted begins anew.
+@dataclass(frozen=True)
+class Prepared:
+    """A classifier that is to be fitted, and on what."""
 
-    Returns:
-        What was measured, flat.
+    dataset: Dataset
+    estimator: Any
+    threads: int
+
+
+def prepare_and_try(cell: Cell) -> Prepared:
+    """Load the data and make the classifier.
 
     Raises:
         UserError: a setting or the data cannot be used.
     """
     config = cell.config
+    model = cell.names["model"]
     for group, _ in config.methods():
-        raise UserError(
-            f"{group}={cell.names[group]}: needs a network, {cell.names['model']} is none"
-        )
+        raise UserError(f"{group}={cell.names[group]}: needs a network, {model} is none")
     dataset = load_dataset(
         config.dataset.wanted,
         data_dir=config.data_dir,
@@ -43,22 +51,39 @@ def fit_and_test(cell: Cell) -> results.Record:
         scaling=config.dataset.scaling,
     )
     threads = config.threads or 1
+    estimator = classifiers.make(config.model, seed=config.seed, threads=threads)
+    return Prepared(dataset, estimator, threads)
+
+
+def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
+    """Fit on the training set, test once. A fit that was interrupted begins anew.
+
+    Args:
+        cell: whose folder is there.
+        prepared: by :func:`prepare_and_try`.
+
+    Returns:
+        What was measured, flat.
+
+    Raises:
+        UserError: the classifier refuses the data.
+    """
+    config, dataset, estimator = cell.config, prepared.dataset, prepared.estimator
+    x_train, x_test = (x.astype(np.float64) for x in (dataset.x_train, dataset.x_test))
     with torch_as_it_was():
-        estimator = classifiers.make(config.model, seed=config.seed, threads=threads)
         started = time.monotonic()
         try:
-            estimator.fit(dataset.x_train.astype(np.float64), dataset.y_train)
+            estimator.fit(x_train, dataset.y_train)
             fitted = time.monotonic()
-            probabilities = np.asarray(estimator.predict_proba(dataset.x_test.astype(np.float64)))
-        except (ValueError, TypeError, NotImplementedError) as error:
+            probabilities = np.asarray(estimator.predict_proba(x_test))
+        except (ValueError, TypeError, NotImplementedError, ModuleNotFoundError) as error:
             said = " ".join(str(error).split())
             raise UserError(f"model={cell.names['model']}: {said}") from error
         ended = time.monotonic()
-        cost = inference.measure(estimator.predict_proba, dataset.x_test.astype(np.float64))
+        cost = inference.measure(estimator.predict_proba, x_test)
     logits = torch.from_numpy(probabilities).clamp(min=SMALLEST).log()
     measured = measures(logits, torch.from_numpy(dataset.y_test), len(dataset.classes))
     write_predictions(cell, dataset.y_test, {"fitted": probabilities.astype(np.float32)})
-    _, channels, length = dataset.x_train.shape
     return {
         "sparsity": 0.0,
         "seed": config.seed,
@@ -70,25 +95,12 @@ def fit_and_test(cell: Cell) -> results.Record:
         "test_seconds": ended - fitted,
         **cost,
         "model_bytes": len(pickle.dumps(estimator)),
-        "n_train": len(dataset.y_train),
-        "n_test": len(dataset.y_test),
-        "n_channels": channels,
-        "length": length,
-        "n_classes": len(dataset.classes),
-        "archive": dataset.archive,
-        **dataset.facts,
-        "threads": threads,
+        **shape_of(dataset),
+        "threads": prepared.threads,
         "device": "cpu",
         "torch": torch.__version__,
-        "aeon": _version(),
+        "aeon": version("aeon"),
     }
-
-
-def _version() -> str:
-    import aeon
-
-    version: str = aeon.__version__
-    return version
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from dsn_lab.records.cell import Files
 from dsn_lab.run.task import Classification
-from dsn_lab.storage import written_whole
+from dsn_lab.storage import torch_bytes, written_whole
 
 # Files are written again once this many times the cost of writing them has passed.
 PACE = 50
@@ -102,6 +103,19 @@ class History(Checkpoint):
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.rows)
+
+
+class PlainFiles(TorchCheckpointIO):
+    """Writes checkpoints right where they go.
+
+    Lightning takes a way through the temporary folder, and an error then names that.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write it."""
+        Path(path).write_bytes(torch_bytes(checkpoint))
 
 
 class LastState(Checkpoint):

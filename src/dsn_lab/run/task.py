@@ -160,7 +160,7 @@ class Classification(LightningModule):
         logits = self(x)
         self.test_loss.update(F.cross_entropy(logits, y), len(y))
         self.test_metrics.update(logits, y)
-        self.test_probabilities.append(logits.softmax(dim=1).cpu())
+        self.test_probabilities.append(logits.float().softmax(dim=1).cpu())
 
     def on_test_epoch_end(self) -> None:
         """Log loss and metrics over the whole test set."""

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from pydantic import AfterValidator, Field, PositiveInt, validate_call
 from pydantic_core import PydanticCustomError
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dsn_lab.errors import UserError
@@ -89,6 +89,8 @@ class DynamicSparseTraining(Callback):
         self.state = state
         self.update_every, self.update_steps = update_every, update_steps
         self.alpha, self.alpha_end, self.stop = alpha, alpha_end, stop
+        if alpha_end > alpha:
+            raise UserError(f"dst.alpha_end={alpha_end}: must be at most dst.alpha={alpha}")
         if not self.growth.moves:
             moving: dict[str, Any] = {"drop": drop, "state": state, "alpha": alpha}
             moving |= {"alpha_end": alpha_end, "stop": stop}
@@ -103,15 +105,17 @@ class DynamicSparseTraining(Callback):
         self.epochs = 0
         self.since = {"epoch": 0, "step": 0}
 
+    def require_usable(self, network: nn.Module) -> None:
+        """Refuse a network without sparse layers."""
+        if not any(isinstance(module, SparseConv1d) for module in network.modules()):
+            raise UserError(f"dst: {type(network).__name__} has no sparse layers; use dst=none")
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the sparse layers; what they start with counts as explored."""
         if stage == "fit":
             assert trainer.max_epochs is not None
             self.epochs = trainer.max_epochs
             self._find(pl_module)
-            if not self.layers:
-                network = type(pl_module.network).__name__
-                raise UserError(f"dst: {network} has no sparse layers; use dst=none")
             self._forget()
             self.updated = 0
 

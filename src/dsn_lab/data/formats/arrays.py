@@ -17,7 +17,7 @@ Array = NDArray[Any]
 SPLITS = ("train", "test")
 
 # What numpy raises on a damaged file, its header's tokens included.
-_UNREADABLE = (
+UNREADABLE = (
     OSError,
     EOFError,
     ValueError,
@@ -43,7 +43,7 @@ def read_npy(plain: Path, shown: Path) -> Array:
     """
     try:
         array = np.load(plain, allow_pickle=False)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise UserError(f"cannot parse {shown}: {files.reason(error)}") from error
     if not isinstance(array, np.ndarray):
         raise UserError(f"{shown} holds several arrays: rename it to .npz")
@@ -79,7 +79,7 @@ def read_npz(plain: Path, shown: Path, split: str, *, alone: bool) -> tuple[Arra
                     "dataset.test_size or dataset.test_path"
                 )
             return archive[f"X{end}"], archive[f"y{end}"]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise UserError(f"cannot parse {shown}: {files.reason(error)}") from error
 
 

@@ -18,7 +18,7 @@ LABEL_NAMES = ("label", "class", "target", "y")
 
 
 def read(
-    plain: Path, shown: Path, kind: str, label: int | str | None
+    plain: Path, shown: Path, kind: str, label: int | str | None, *, labelled: bool = True
 ) -> tuple[NDArray[np.float64], Labels]:
     """Read all rows; the labels are kept as they are written.
 
@@ -33,9 +33,10 @@ def read(
         label: the label's column, by name or by position from 0 (negative: from the end); None
             for the first of a ``.tsv``, for a ``.csv`` the one called label, class, target or y
             in any case, or the first where there is no header.
+        labelled: whether a column holds labels.
 
     Returns:
-        The series ``(batch, 1, time)`` and the labels ``(batch,)``.
+        The series ``(batch, 1, time)`` and the labels ``(batch,)``, of none if there are none.
 
     Raises:
         UserError: naming the line and what is wrong in it.
@@ -53,25 +54,39 @@ def read(
                     f"by {SEPARATORS[kind][1]}"
                 )
             header = _is_header(row, label)
-            column = _column(row if header else None, width, label, kind, shown)
+            if labelled:
+                column = _column(row if header else None, width, label, kind, shown)
             if header:
                 continue
         if len(row) != width:
-            raise UserError(f"{where} holds {len(row) - 1} values, the first line {width - 1}")
-        name = row.pop(column).strip()
-        if not name:
-            raise UserError(f"{where} has no label")
+            raise UserError(
+                f"{where} holds {len(row) - labelled} values, the first line {width - labelled}"
+            )
+        if labelled:
+            labels.append(row.pop(column).strip())
+            if not labels[-1]:
+                raise UserError(f"{where} has no label")
         values = numbers(row, where)
         if np.isnan(values).all():
             raise UserError(f"{where} holds no value: remove it")
         series.append(values)
-        labels.append(name)
     if not series:
         raise UserError(f"{shown} holds no series")
     x = np.stack(series)
-    if kind == ".tsv":
+    if kind == ".tsv" and labelled:
         x = _rounded_as_ever(plain, x, column)
     return x[:, None, :], np.array(labels, dtype=np.str_)
+
+
+def first_row(plain: Path, shown: Path, kind: str) -> tuple[list[str], bool]:
+    """The cells of the first line that is not blank, and whether it is a header.
+
+    Raises:
+        UserError: there is none.
+    """
+    for _, row in _rows(plain, shown, SEPARATORS[kind][0]):
+        return row, _is_header(row, None)
+    raise UserError(f"{shown} holds no series")
 
 
 def _rounded_as_ever(plain: Path, x: NDArray[np.float64], column: int) -> NDArray[np.float64]:

@@ -14,15 +14,19 @@ from dsn_lab.errors import UserError
 Lines = Iterator[tuple[int, str]]
 
 
-def read(plain: Path, shown: Path) -> tuple[list[NDArray[np.floating[Any]]], Labels]:
+def read(
+    plain: Path, shown: Path, *, must_have_labels: bool = True
+) -> tuple[list[NDArray[np.floating[Any]]], Labels]:
     """Read all series and hold them against the header.
 
     Args:
         plain: the file, not compressed.
         shown: how the user knows it.
+        must_have_labels: refuse a file whose header says that it has none.
 
     Returns:
-        The series, each ``(channel, time)``, and the labels ``(batch,)`` as they are written.
+        The series, each ``(channel, time)``, and the labels ``(batch,)`` as they are written, of
+        none if there are none.
 
     Raises:
         UserError: naming the line and what is wrong in it.
@@ -32,18 +36,20 @@ def read(plain: Path, shown: Path) -> tuple[list[NDArray[np.floating[Any]]], Lab
     with plain.open(encoding="utf-8-sig") as file:
         lines = _lines(file, plain, shown)
         header = _header(lines, shown)
-        declared = _declared(header, shown)
+        labelled = must_have_labels or not _says_no(header, "@classlabel")
+        declared = _declared(header, shown) if labelled else set()
         for number, line in lines:
             where = f"{shown} line {number}"
-            *channels, label = line.split(":")
-            label = label.strip()
-            if not channels or not label:
-                raise UserError(f"{where} has no label: expected values:label")
-            _check_label(label, declared, where)
+            channels = line.split(":")
+            if labelled:
+                label = channels.pop().strip()
+                if not channels or not label:
+                    raise UserError(f"{where} has no label: expected values:label")
+                _check_label(label, declared, where)
+                labels.append(label)
             one = [numbers(channel.split(","), where) for channel in channels]
             _check_shape(one, series, header, where)
             series.append(np.stack(one))
-            labels.append(label)
     if not series:
         raise UserError(f"{shown} holds no series")
     return series, np.array(labels, dtype=np.str_)
@@ -72,6 +78,10 @@ def _header(lines: Lines, shown: Path) -> dict[str, list[str]]:
 
 def _is_true(header: dict[str, list[str]], key: str) -> bool:
     return [word.lower() for word in header.get(key, [])[:1]] == ["true"]
+
+
+def _says_no(header: dict[str, list[str]], key: str) -> bool:
+    return [word.lower() for word in header.get(key, [])[:1]] == ["false"]
 
 
 def _declared(header: dict[str, list[str]], shown: Path) -> set[str]:
