@@ -96,7 +96,10 @@ class Classification(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Mean cross-entropy of a batch and the penalties."""
         x, y = batch
-        logits = self.network(x)
+        return self.loss_of(self.network(x), y)
+
+    def loss_of(self, logits: Tensor, y: Tensor) -> Tensor:
+        """The loss, from logits; it is counted in the epoch's means."""
         loss = F.cross_entropy(logits, y)
         for name, penalise in self.penalties.items():
             penalty = penalise()
