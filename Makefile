@@ -36,6 +36,7 @@ bench: $(READY)  ## time packed, dense and masked networks, and a run's own over
 	$(BIN)/python tests/bench/network.py
 	$(BIN)/python -m tests.bench.plan
 	$(BIN)/python tests/bench/training_step.py
+	$(BIN)/python -m tests.bench.baselines
 
 evidence: $(READY)  ## go on with the full-protocol runs behind the tables (hours; resumable)
 	$(BIN)/python run.py -m +sweep=evidence hydra/launcher=joblib threads=1

@@ -121,6 +121,7 @@ def why_unavailable() -> str | None:
     return library if isinstance(library, str) else None
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def available() -> bool:
     """Whether the native kernel can be used here; the first call may compile, for seconds."""
     return why_unavailable() is None
