@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -43,7 +44,8 @@ class ResumingSweeper(BasicSweeper):
         if self.config.dry_run:
             plan.show(cells, folder)
             return
-        sweep.run(cells, self._launch, folder, force=self.config.force)
+        live = not isinstance(self.launcher, BasicLauncher)
+        sweep.run(cells, self._launch, folder, force=self.config.force, live=live)
 
     def _cells(self, combinations: Sequence[Sequence[str]]) -> list[Planned]:
         """The distinct cells of the combinations, in their order."""
