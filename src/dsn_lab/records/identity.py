@@ -53,6 +53,7 @@ OF_TRAINING = {
 # may name the choice whose setting it is: "model.lite.widths", "dst.momentum.decay".
 FIRST: Mapping[str, Any] = {
     "class_weights": "none",
+    "dataset.gaps": "interpolate",
     "dataset.label": None,
     "dataset.split_seed": None,
     "dataset.test_size": None,

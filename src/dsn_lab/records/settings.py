@@ -58,11 +58,12 @@ def _known(archive: str) -> str:
 
 
 class DatasetConfig(_Checked):
-    """Which dataset and how its values are scaled; all but the first three for own data only."""
+    """Which dataset and how its values are prepared; from ``path`` on for own data only."""
 
     name: str
     archive: Annotated[str, AfterValidator(_known)]
     scaling: Literal["none", "train", "series"]
+    gaps: Literal["interpolate", "zero"] = "interpolate"
     path: str | None = None
     test_path: str | None = None
     test_size: Annotated[float, Field(gt=0, lt=1), BeforeValidator(number_or_whatever)] | None = (
@@ -79,7 +80,7 @@ class DatasetConfig(_Checked):
     @property
     def wanted(self) -> Wanted:
         """The same for the loader."""
-        return Wanted(**self.model_dump(exclude={"scaling"}))
+        return Wanted(**self.model_dump(exclude={"scaling", "gaps"}))
 
 
 class Config(_Checked):
