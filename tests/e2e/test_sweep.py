@@ -13,12 +13,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from dsn_lab.data import names
-from tests.conftest import SMALL, Run
+from tests.conftest import SMALL, Run, lasting
 
 ROOT = Path(__file__).parents[2]
 TINY = (*SMALL, "trainer.max_epochs=2", "threads=1")
-# What a clock or a machine decides.
-VARIABLE = ("fit_seconds",)
 
 
 def table(folder: Path) -> dict[str, dict[str, Any]]:
@@ -27,7 +25,7 @@ def table(folder: Path) -> dict[str, dict[str, Any]]:
     for path in sorted(folder.rglob("result.json")):
         record = json.loads(path.read_text())
         cell = str(path.parent.relative_to(folder))
-        results[cell] = {key: value for key, value in record.items() if key not in VARIABLE}
+        results[cell] = lasting(record)
     return results
 
 

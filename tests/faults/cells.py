@@ -8,10 +8,9 @@ import numpy as np
 import torch
 
 from dsn_lab.records.cell import Cell
-from tests.conftest import SMALL
+from tests.conftest import SMALL, lasting
 from tests.contract.training import checked
 
-CLOCKED = ("fit_seconds", "latency_base_ms", "latency_pruned_ms")
 KINDS = {
     "dsn": ({"model": "dsn", "dst": "dsn", "dsp": "none"}, SMALL),
     "lite": (
@@ -37,7 +36,7 @@ def left_by(folder: Path) -> dict[str, Any]:
     with np.load(folder / "predictions.npz") as predictions:
         arrays = {name: torch.from_numpy(predictions[name]) for name in predictions}
     return {
-        "record": {key: value for key, value in record.items() if key not in CLOCKED},
+        "record": lasting(record),
         "state": {key: state[key] for key in ("state_dict", "optimizer_states", "callbacks")},
         "predictions": arrays,
         "files": {name: (folder / name).read_bytes() for name in ("metrics.csv", "model.pt")},
