@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+import pytest
 import torch
 
 from dsn_lab.records.cell import Cell
+from dsn_lab.run import inference
 from tests.conftest import SMALL, lasting
 from tests.contract.training import checked
 
@@ -25,6 +28,12 @@ def cell_in(folder: Path, kind: str = "dsn", epochs: int = 2) -> Cell:
     names, settings = KINDS[kind]
     usual = ("dataset=ItalyPowerDemand", f"trainer.max_epochs={epochs}", "threads=1")
     return Cell(folder, names, checked(*usual, *settings))
+
+
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small figures, and next to no measuring, which take most of a short run's time."""
+    monkeypatch.setitem(mpl.rcParams, "savefig.dpi", 20)
+    monkeypatch.setattr(inference, "SECONDS", 0.0)
 
 
 def left_by(folder: Path) -> dict[str, Any]:

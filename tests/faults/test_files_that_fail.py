@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pytest
 
 from dsn_lab.errors import UserError
@@ -19,7 +18,7 @@ from dsn_lab.explain import explain
 from dsn_lab.records.cell import Cell
 from dsn_lab.run import experiment
 from tests.e2e.test_resume import require_equal
-from tests.faults.cells import cell_in, left_by
+from tests.faults.cells import cell_in, left_by, quick
 
 PATCHED = (
     *((builtins, "open"), (io, "open"), (os, "open"), (os, "mkdir"), (os, "replace")),
@@ -69,9 +68,9 @@ def refusal(cell: Cell) -> str:
 def test_each_call_fails_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, full: bool
 ) -> None:
-    # As the command line does; and small figures, which are most of the time.
+    # As the command line does.
     monkeypatch.setattr(logging, "raiseExceptions", False)
-    monkeypatch.setitem(mpl.rcParams, "savefig.dpi", 20)
+    quick(monkeypatch)
     undisturbed = cell_in(tmp_path / "undisturbed")
     experiment.run(undisturbed)
     expected = left_by(undisturbed.folder)
