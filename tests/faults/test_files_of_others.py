@@ -2,7 +2,11 @@
 
 import json
 import lzma
+import os
 import random
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +194,23 @@ def test_a_file_beside_the_listed_one_is_not_taken_for_it(tmp_path: Path) -> Non
     (tmp_path / "SHA256SUMS").write_text(f"{digest}  UCR/GunPoint/GunPoint_TRAIN.tsv.xz\n")
     with pytest.raises(UserError, match=r"GunPoint_TRAIN.tsv is not listed in SHA256SUMS"):
         load_dataset("GunPoint", data_dir=tmp_path)
+
+
+def test_what_a_killed_process_unpacked_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    path = tmp_path / "a.tsv.xz"
+    path.write_bytes(lzma.compress(b"1\t2\n"))
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], check=True,
+                          capture_output=True, text=True).stdout.strip()  # fmt: skip
+    left, alive = (tmp_path / f"{files._TEMPORARY}{pid}-x" for pid in (gone, os.getpid()))
+    other = tmp_path / "dsn_lab-elsewhere-1-x"
+    for folder in (left, alive, other):
+        folder.mkdir()
+    with files.verified(path, None) as (plain, _):
+        assert plain.read_bytes() == b"1\t2\n"
+    assert (left.exists(), alive.exists(), other.exists()) == (False, True, True)
 
 
 def test_what_unpacks_without_end_is_refused(

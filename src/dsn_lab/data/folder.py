@@ -8,6 +8,8 @@ import gzip
 import hashlib
 import lzma
 import os
+import platform
+import shutil
 import string
 import tempfile
 import zlib
@@ -21,6 +23,8 @@ from dsn_lab.errors import UserError
 
 SUMS = "SHA256SUMS"
 _BLOCK = 1 << 20
+# Followed by the host's name and the process's number.
+_TEMPORARY = f"dsn_lab-{platform.node()}-"
 # What a file may unpack to: so many bytes, or times its size if that is more.
 USUAL, RATIO = 256 << 20, 200
 
@@ -74,7 +78,8 @@ def verified(path: Path, root: Path | None) -> Iterator[tuple[Path, str]]:
         yield path, digest(path)
         return
     try:
-        temporary = tempfile.TemporaryDirectory(prefix="dsn_lab-")
+        _clear_orphans()
+        temporary = tempfile.TemporaryDirectory(prefix=f"{_TEMPORARY}{os.getpid()}-")
     except OSError as error:
         raise UserError(f"no folder to unpack {path}: {reason(error)}; set TMPDIR") from error
     with temporary as folder:
@@ -91,6 +96,18 @@ def verified(path: Path, root: Path | None) -> Iterator[tuple[Path, str]]:
                 "free some space or set TMPDIR"
             ) from error
         yield plain, sha256.hexdigest()
+
+
+def _clear_orphans() -> None:
+    """Remove what killed processes of this machine and user have left of unpacked files."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*-*"):
+        pid = folder.name.removeprefix(_TEMPORARY).partition("-")[0]
+        try:
+            own = pid.isdecimal() and folder.lstat().st_uid == os.getuid()
+            if own and not folder.is_symlink() and not Path("/proc", pid).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # another process was quicker
+            continue
 
 
 def digest(path: Path) -> str:
