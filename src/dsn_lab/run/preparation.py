@@ -54,6 +54,15 @@ def prepare(config: Config) -> Prepared:
         fold=config.fold,
         scaling=config.dataset.scaling,
     )
+    return prepare_on(dataset, config)
+
+
+def prepare_on(dataset: Dataset, config: Config) -> Prepared:
+    """The same on data that are loaded.
+
+    Raises:
+        UserError: a setting cannot be used.
+    """
     seed_everything(config.seed, verbose=False)
     _, channels, time = dataset.x_train.shape
     n_classes = len(dataset.classes)
