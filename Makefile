@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint types docs wheel bench clean
+.PHONY: help setup run test lint types docs wheel bench evidence clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,11 @@ bench: $(READY)  ## time packed, dense and masked networks, and a run's own over
 	$(BIN)/python tests/bench/network.py
 	$(BIN)/python -m tests.bench.plan
 	$(BIN)/python tests/bench/training_step.py
+
+evidence: $(READY)  ## go on with the full-protocol runs behind the tables (hours; resumable)
+	$(BIN)/python run.py -m +sweep=evidence hydra/launcher=joblib threads=1
+	$(BIN)/python -m dsn_lab.evidence add results
+	$(BIN)/python -m dsn_lab.evidence tables
 
 clean:  ## remove .venv and caches; results stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,50 +1,64 @@
 """The command line: Hydra composes, a user's mistake becomes one line and exit status 2."""
 
-import difflib
 import logging
 import os
-import re
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 import hydra
+from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
-from dsn_lab.data.names import archive_of
 from dsn_lab.errors import PostponedError, UserError
-from dsn_lab.records import identity, results
+from dsn_lab.explain import explain
+from dsn_lab.records import results
+from dsn_lab.records.cell import Cell
 from dsn_lab.run import config, dataset
 from dsn_lab.run.experiment import run
 from dsn_lab.sweep import plan
+from dsn_lab.sweep.orphans import end_with_parent
 
 log = logging.getLogger(__name__)
 
 CONF = "pkg://dsn_lab.conf"
+MULTIRUN = ("-m", "--multirun")
+
+
+class _InnerError(Exception):
+    """What went wrong once everything that a user can do wrong was checked."""
 
 
 def main() -> None:
     """Run what the command line asks for."""
     # Hydra then raises instead of printing and leaving with status 1.
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     # A full disk must not print a traceback for each line that cannot be logged.
     logging.raiseExceptions = False
-    dataset.register()
-    _register_plugins()
+    # Hydra would take what follows an option for something else.
+    given = sys.argv[1:]
+    sys.argv[1:] = sorted(given, key=lambda argument: argument not in MULTIRUN)
+    in_sweep = any(each in (*MULTIRUN, "hydra.mode=MULTIRUN") for each in given)
     try:
+        config.refuse_misplaced(config.mentioned(given), in_sweep=in_sweep)
+        dataset.register()
+        _register_plugins()
         _run()
-    except (UserError, OSError, HydraException, OmegaConfBaseException) as error:
-        _refuse(_explain(error))
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # of stdout: whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except _InnerError as error:
+        raise error.__cause__ or error from None
+    except Exception as error:
+        log.debug("where it went wrong", exc_info=True)
+        _refuse(explain(error))
 
 
 def _register_plugins() -> None:
@@ -63,99 +77,73 @@ def _register_plugins() -> None:
 @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
 def _run(cfg: DictConfig) -> float | None:
     hydra_config = HydraConfig.get()
-    choices = hydra_config.runtime.choices
-    folder = Path(hydra_config.runtime.output_dir)
-    in_sweep = hydra_config.mode == RunMode.MULTIRUN
+    if hydra_config.mode == RunMode.MULTIRUN:
+        return _run_in_sweep(cfg, Path(hydra_config.runtime.output_dir))
     try:
-        cell = config.cell(cfg, folder, choices)
-        if not in_sweep:
-            given = config.mentioned(hydra_config.overrides.task)
-            config.refuse_unread(config.unread(cfg, given), choices)
-        if cell.config.dry_run:
-            plan.show(
-                [plan.Planned(folder, cell.names, cell.config)], Path(cell.config.results_dir)
-            )
-            return None
-        record = run(cell)
-    except PostponedError as error:
-        if in_sweep:
-            raise
-        _refuse(_explain(error))
-    except (UserError, OSError) as error:
-        if not in_sweep:
-            _refuse(_explain(error))
-        log.error(_explain(error))
-        raise UserError(_explain(error)) from None
+        return _run_alone(cfg, hydra_config)
+    except _InnerError:
+        raise
     except Exception as error:
-        if not in_sweep:
-            raise
-        # The sweep lists a line for each failure; the whole story belongs into the cell's log.
-        log.exception("%s failed", folder)
-        raise UserError(f"{type(error).__name__}: {_explain(error)}") from None
-    if in_sweep:
-        print(f"{folder}: test accuracy {record['test_accuracy']:.4f}")
-    else:
-        results.show(record, folder)
+        # Hydra would put a line of its own before ours.
+        log.debug("where it went wrong", exc_info=True)
+        _refuse(explain(error))
+
+
+def checked(cfg: DictConfig, hydra_config: HydraConf) -> Cell:
+    """The cell of a single run, its settings checked.
+
+    Args:
+        cfg: composed, without Hydra's part.
+        hydra_config: that part.
+
+    Raises:
+        UserError: a setting cannot be used, or nothing reads it.
+    """
+    choices = hydra_config.runtime.choices
+    given = config.mentioned(hydra_config.overrides.task)
+    if "sweep" in choices:
+        config.refuse_half_a_sweep(choices["sweep"], hydra_config.sweeper.params, given)
+    config.refuse_contradictions(cfg, given, choices)
+    cell = config.cell(cfg, Path(cfg.output_dir).absolute(), choices)
+    config.refuse_unread(config.unread(cfg, given), choices)
+    return cell
+
+
+def _run_alone(cfg: DictConfig, hydra_config: HydraConf) -> float | None:
+    cell = checked(cfg, hydra_config)
+    if cell.config.dry_run:
+        plan.show([plan.Planned(cell.folder, cell.names, cell.config)], Path(cfg.results_dir))
+        return None
+    record = _trained(cell)
+    results.show(record, cell.folder)
+    return float(record["test_accuracy"])
+
+
+def _trained(cell: Cell) -> results.Record:
+    try:
+        return run(cell)
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        raise _InnerError from error
+
+
+def _run_in_sweep(cfg: DictConfig, folder: Path) -> float:
+    end_with_parent()
+    try:
+        record = run(config.cell(cfg, folder, HydraConfig.get().runtime.choices))
+    except PostponedError:
+        raise
+    except (UserError, OSError) as error:
+        log.error(explain(error))
+        raise UserError(explain(error)) from None
+    except Exception as error:
+        # The sweep lists a line for each failure; the whole story is in the cell's log.
+        raise UserError(f"{type(error).__name__}: {explain(error)}") from None
+    print(f"{folder}: test accuracy {record['test_accuracy']:.4f}")
     return float(record["test_accuracy"])
 
 
 def _refuse(message: str) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
-
-
-def _explain(error: Exception) -> str:
-    """Say in one line what is wrong, and what would be right."""
-    # A missing config is an OSError, too.
-    if isinstance(error, ConfigCompositionException):
-        return _explain_composition(error)
-    if isinstance(error, OSError):
-        where = error.filename or "the output folder"
-        return f"cannot write {where}: {error.strerror or error}"
-    if isinstance(error, OmegaConfBaseException):
-        # A mistake found while a cell's folder is composed comes wrapped.
-        first = str(error).splitlines()[0]
-        return re.sub(r"^\w+ raised while resolving interpolation: ", "", first)
-    return " ".join(str(error).split())
-
-
-def _explain_composition(error: ConfigCompositionException) -> str:
-    """Name the key or choice that does not exist, and the nearest that does."""
-    text = str(error)
-    if choice := re.search(r"Could not find '(\w+)/(.+?)'", text):
-        group, name = choice.groups()
-        if group == "dataset":
-            try:
-                archive_of(name, dataset.added_by_folder(sys.argv[1:]))
-            except UserError as unknown:
-                return str(unknown)
-        options = re.findall(r"^\t(\w+)$", text, re.MULTILINE)
-        return f"{group}={name}: must be one of {', '.join(options)}"
-    if key := re.search(r"Could not override '(.+?)'", text):
-        return f"{key[1]}: there is no such setting; {_nearest(key[1])}"
-    return " ".join(str(error.__cause__ or error).split())
-
-
-def _nearest(key: str) -> str:
-    """What the user may have meant, among the settings of the groups that were chosen."""
-    if key.startswith("trainer."):
-        return f"Lightning's other Trainer arguments take a plus: +{key}=..."
-    GlobalHydra.instance().clear()
-    with hydra.initialize_config_module("dsn_lab.conf", version_base="1.3"):
-        usual = hydra.compose("config")
-        chosen = [
-            text for text in sys.argv[1:] if text.partition("=")[0] in usual and "," not in text
-        ]
-        groups = [text for text in chosen if OmegaConf.is_dict(usual[text.partition("=")[0]])]
-        cfg = OmegaConf.to_container(hydra.compose("config", overrides=groups))
-    assert isinstance(cfg, dict)
-    known = identity.flat({str(name): value for name, value in cfg.items()}, "")
-    near = difflib.get_close_matches(key, known, n=3)
-    if near:
-        return f"did you mean {' or '.join(near)}?"
-    group = key.partition(".")[0]
-    said = [name for name in known if name.startswith(f"{group}.") and name != f"{group}.name"]
-    chosen = [text for text in groups if text.startswith(f"{group}=")]
-    if said:
-        return f"{''.join(chosen[-1:]) or group} has {', '.join(said)}"
-    return "python run.py --help lists them"

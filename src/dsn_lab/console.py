@@ -12,6 +12,7 @@ COMMANDS = {
     "sweep": "the same for every combination: dsn-lab sweep +sweep=small",
     "report": "one page of all results: dsn-lab report results",
     "predict": "classify new series: dsn-lab predict model.pt new.csv --output predicted.csv",
+    "export": "a network for other programs and devices: dsn-lab export model.pt --to c",
     "ensemble": "accuracy of the mean of several seeds: dsn-lab ensemble results/GunPoint/lite-*",
     "data": "which datasets there are, and what is in them: dsn-lab data GunPoint",
     "completion": 'for the shell: eval "$(dsn-lab completion bash)"',
@@ -47,6 +48,7 @@ def main() -> None:
 MODULES = {
     "report": "dsn_lab.report.__main__",
     "predict": "dsn_lab.predict",
+    "export": "dsn_lab.export.__main__",
     "ensemble": "dsn_lab.ensemble",
     "data": "dsn_lab.data.__main__",
     "completion": "dsn_lab.completion",

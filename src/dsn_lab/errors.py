@@ -1,11 +1,22 @@
 """The one exception for a user's mistake, and two that tell a sweep what to do with a cell."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+WORDS = {
+    "Input should be": "must be",
+    "Extra inputs are not permitted": "there is no such setting",
+    "Field required": "is missing",
+}
+# Of the alternatives of a union, what pydantic calls them.
+TYPES = {"int", "float", "str", "bool", "none"}
+SHOWN = 60  # characters of a value
 
 
 class UserError(Exception):
@@ -25,13 +36,24 @@ class DiedError(Exception):
 
 def described(error: ValidationError, prefix: str = "") -> str:
     """Say in one line which values are wrong and what they must be."""
-    return "; ".join(
-        f"{prefix}{'.'.join(map(str, wrong['loc']))}={wrong['input']}: "
-        + wrong["msg"]
-        .replace("Input should be", "must be")
-        .replace("Extra inputs are not permitted", "there is no such setting")
-        for wrong in error.errors()
-    )
+    said = (f"{prefix}{_said(wrong)}" for wrong in error.errors())
+    return " ".join("; ".join(dict.fromkeys(said)).split())
+
+
+def _said(wrong: ErrorDetails) -> str:
+    message = wrong["msg"]
+    for pydantic, ours in WORDS.items():
+        message = message.replace(pydantic, ours)
+    path = ".".join(str(part) for part in wrong["loc"] if _is_key(part))
+    if "key" in wrong.get("ctx", {}):  # found within, and named in the message
+        return f"{path}.{message}"
+    value = str(wrong["input"])
+    return f"{path}={value if len(value) <= SHOWN else value[:SHOWN] + '...'}: {message}"
+
+
+def _is_key(part: int | str) -> bool:
+    """Whether a part of a place is a setting, and not which of several types was tried."""
+    return isinstance(part, int) or (re.fullmatch(r"\w+", part) is not None and part not in TYPES)
 
 
 @contextmanager

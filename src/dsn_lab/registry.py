@@ -131,6 +131,9 @@ class Registry(Generic[T]):
         closed = all(each.kind is not each.VAR_KEYWORD for each in taken.values())
         if closed and (unknown := [name for name in given if name not in taken]):
             raise UserError(f"{prefix}{unknown[0]}: {settings['name']} has no such setting")
+        for name, parameter in taken.items():
+            if _is_switch(given.get(name)) and not _takes_switch(parameter):
+                raise UserError(f"{prefix}{name}={given[name]}: must not be true or false")
         if clash := given.keys() & arguments.keys():
             raise UserError(f"{prefix}{min(clash)}: follows from the data, it cannot be set")
         try:
@@ -150,6 +153,18 @@ class Registry(Generic[T]):
             importlib.import_module(f"{self.package}.{module.name}")
         for point in entry_points(group=f"dsn_lab.{self.kind}"):
             point.load()
+
+
+def _is_switch(value: Any) -> bool:
+    """Whether true or false is in it, which Python takes for numbers."""
+    return (
+        any(map(_is_switch, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
+    )
+
+
+def _takes_switch(parameter: inspect.Parameter) -> bool:
+    said = inspect.formatannotation(parameter.annotation)
+    return parameter.annotation in (parameter.empty, Any) or "bool" in said or "Any" in said
 
 
 def _place(item: Any) -> str:

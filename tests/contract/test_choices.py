@@ -27,6 +27,7 @@ from tests.contract.training import (
     Trained,
     checked,
     choices,
+    made,
     small,
     train,
 )
@@ -52,6 +53,7 @@ SETTINGS: dict[str, dict[str, list[str]]] = {
 FURTHER = [
     ["dst.growth={name:momentum,observes:steps,decay:0.5}"],
     ["dst.state=mean"],
+    ["dst.state=dense"],
     ["dst.update_steps=7"],
 ]
 # Stages that structured pruning may pass.
@@ -165,6 +167,7 @@ def test_networks_are_counted_saved_and_loaded(cell: tuple[str, ...], tmp_path: 
         held = [p.numel() for p in network.parameters() if p.requires_grad]
         assert counted.params_active == sum(held) <= counted.params
         assert 0 < counted.flops <= counted.flops_dense
+        assert counted.flops_paper > 0
         assert counted == cost.measure(loaded, CHANNELS, x.shape[2])
 
 
@@ -187,8 +190,7 @@ def test_every_parameter_that_is_left_is_trained(cell: tuple[str, ...]) -> None:
         before = staged[0].stages(ended.task.network)["pruned"].state_dict()
     else:
         torch.manual_seed(0)
-        made = registry.networks.make(checked(*cell).model, in_channels=CHANNELS, n_classes=CLASSES)
-        before = made.state_dict()
+        before = made(checked(*cell).model, 30).state_dict()
     for name, parameter in ended.task.network.named_parameters():
         if parameter.requires_grad and parameter.numel():
             assert not parameter.equal(before[name]), name
@@ -197,7 +199,7 @@ def test_every_parameter_that_is_left_is_trained(cell: tuple[str, ...]) -> None:
 def gradients(backend: str, cell: tuple[str, ...]) -> dict[str, Tensor]:
     settings = checked(*cell, f"model.backend={backend}").model
     torch.manual_seed(0)
-    network = registry.networks.make(settings, in_channels=CHANNELS, n_classes=CLASSES).double()
+    network = made(settings, 30).double()
     x = torch.randn(5, CHANNELS, 30, dtype=torch.float64)
     torch.autograd.backward(network(x).square().sum())
     return {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
@@ -240,9 +242,9 @@ def test_active_weights_stay_as_many_and_in_their_regions(cell: tuple[str, ...])
 def test_one_epoch_through_the_command_line(run: Run, tmp_path: Path, model: str) -> None:
     command = (*small(model), "dataset=ItalyPowerDemand", "threads=1", "trainer.max_epochs=1")
     assert run(*command, "output_dir=out") == 0
-    made = record(tmp_path / "out")
-    assert made["model"] == model
-    assert made["params_active"] > 0
+    left_record = record(tmp_path / "out")
+    assert left_record["model"] == model
+    assert left_record["params_active"] > 0
     left = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"result.json", "last.ckpt", "metrics.csv", "model.pt", "predictions.npz"} <= left
 

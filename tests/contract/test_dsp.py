@@ -5,6 +5,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from dsn_lab.errors import UserError
 from dsn_lab.nn import SparseConv1d
 from dsn_lab.prune.activity import analyse
 from dsn_lab.prune.callback import StructuredPruning
@@ -17,6 +18,8 @@ LEAST = 18  # of 24 series, with which filters go after so few epochs
 MODELS = {
     "lite": ("model=lite", "model.widths=[[4,4,4],[4],[4]]"),
     "inception": ("model=inception", "model.widths=[[2,2,2,2],[2,2,2,2],[2,2,2,2]]"),
+    "inception-tied": ("model=inception", f"model.widths={[[2] * 4] * 6}", "model.variant=paper"),
+    "resnet": ("model=resnet", f"model.widths={[[4]] * 9}"),
     "dsn": ("model.width=4", "model.kernel_size=9", "model.depth=3", "dst.update_every=2"),
     "dsn-dense": ("model.width=4", "model.kernel_size=9", "model.depth=3", "model.backend=dense"),
 }
@@ -141,6 +144,11 @@ def test_frozen_filters_are_penalised_on_demand() -> None:
         for frozen in ("false", "true")
     )
     assert all_of_them[first] > usual[first]
+
+
+def test_where_there_are_no_frozen_filters_none_can_be_penalised() -> None:
+    with pytest.raises(UserError, match=r"penalise_frozen=true: Inception has no frozen filters"):
+        train("inception", "dsp.penalise_frozen=true")
 
 
 @pytest.mark.parametrize("model", ["dsn", "dsn-dense"])

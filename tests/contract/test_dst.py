@@ -135,3 +135,21 @@ def test_explored_share_only_grows() -> None:
     assert len(explored) == EPOCHS - 1
     assert explored == sorted(explored)
     assert explored[-1] > explored[0]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "padding", "scaling"),
+    [
+        ("GunPoint", "replicate", "none"),
+        ("BME", "zeros", "train"),  # came with the archive of 2018
+        ("HAR", "replicate", "none"),
+    ],
+)
+def test_the_authors_protocol_pads_and_scales_as_they_did(
+    dataset: str, padding: str, scaling: str
+) -> None:
+    settings = checked(f"dataset={dataset}", "protocol=authors")
+    assert settings.model["padding"] == padding
+    assert settings.dataset.scaling == scaling
+    assert settings.dst["state"] == "dense"
+    assert not settings.recalibrate

@@ -1,6 +1,6 @@
 """A short real training on noise, of what a command line names, for the contract tests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ from hydra import compose, initialize_config_module
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from dsn_lab import registry
 from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData
+from dsn_lab.nn.sizes import sizes
 from dsn_lab.records.settings import Config
 from dsn_lab.run import dataset, optimization, preparation
 from dsn_lab.run.keeping import BestWeights, History
@@ -50,6 +52,13 @@ def checked(*overrides: str) -> Config:
     """The same, checked."""
     cfg = composed("output_dir=out", *overrides)
     return Config.model_validate(OmegaConf.to_container(cfg, resolve=True))
+
+
+def made(model: Mapping[str, Any], time: int) -> nn.Module:
+    """A network for the noise below."""
+    given = sizes(model["name"], CHANNELS, CLASSES, time)
+    network: nn.Module = registry.networks.make(model, **given)
+    return network
 
 
 class Keep(Checkpoint):
@@ -106,10 +115,12 @@ def train(
     )
     torch.manual_seed(0)
     task = Classification(
-        registry.networks.make(settings.model, in_channels=CHANNELS, n_classes=CLASSES),
+        made(settings.model, time),
         CLASSES,
         optimization.optimizer(settings.optimizer),
-        optimization.scheduler(settings.scheduler),
+        optimization.scheduler(
+            settings.scheduler, settings.optimizer["lr"], settings.longest_phase
+        ),
     )
     best, history, methods = BestWeights(), History(), preparation.methods(settings)
     callbacks: Sequence[Callback] = [best, *methods, history, *watching]

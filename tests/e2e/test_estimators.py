@@ -161,6 +161,10 @@ def test_the_process_is_left_as_it_was(capfd: pytest.CaptureFixture[str]) -> Non
     assert state() == before
     said = capfd.readouterr()
     assert (said.out, said.err) == ("", "")
+    DSNClassifier(**TINY, random_state=0, verbose=True).fit(x, y)
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert "3/3" in said.err
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,8 @@ def test_every_setting_of_own_data_counts(run: Run, tmp_path: Path) -> None:
 def test_folders_of_the_data_folder_are_swept(
     run: Run, tmp_path: Path, launcher: tuple[str, ...]
 ) -> None:
-    put(tmp_path / "data", "MyData")
+    for name in ("MyData", "ItalyPowerDemand"):
+        put(tmp_path / "data", name)
     sweep = ("-m", "dataset=MyData,ItalyPowerDemand", f"data_dir={tmp_path / 'data'}")
     assert run(*sweep, *launcher, *SHORT) == 0
     found = {record(path.parent)["dataset"] for path in tmp_path.rglob("result.json")}

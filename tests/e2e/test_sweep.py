@@ -145,14 +145,35 @@ def test_the_archives_are_complete(archive: str, size: int) -> None:
     assert set(members) <= set(names.UCR)
 
 
-def test_a_killed_joblib_sweep_ends_as_one_never_killed(run: Run, tmp_path: Path) -> None:
+def workers_of(process: "subprocess.Popen[str]") -> list[int]:
+    """The processes in which joblib runs cells."""
+    command = ["pgrep", "--parent", str(process.pid), "--full", "loky"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def require_gone(workers: list[int]) -> None:
+    """Within a few seconds; none is left to work for a sweep that is no more."""
+    deadline = time.monotonic() + 20
+    while left := [pid for pid in workers if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_joblib_sweep_ends_as_one_never_killed(
+    run: Run, tmp_path: Path, signal_: signal.Signals
+) -> None:
     sweep = ("dataset=ItalyPowerDemand", *TINY, "seed=range(6)")
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
     process = start(*sweep, "hydra/launcher=joblib", f"hydra.sweep.dir={killed}", cwd=tmp_path)
     while process.poll() is None and len(written(killed)) < 2:
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    workers = workers_of(process)
+    process.send_signal(signal_)
+    process.communicate()
+    assert workers
+    require_gone(workers)
     before = written(killed)
     assert 2 <= len(before) < 6
 
@@ -181,13 +202,7 @@ def test_a_killed_worker_costs_no_cell(tmp_path: Path) -> None:
     while process.poll() is None and not logs:
         time.sleep(0.05)
         logs = [path for path in out.rglob("run.log") if path.stat().st_size]
-    workers = subprocess.run(
-        ["pgrep", "--parent", str(process.pid), "--full", "loky"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    os.kill(int(workers[-1]), signal.SIGKILL)
+    os.kill(workers_of(process)[-1], signal.SIGKILL)
     printed, _ = process.communicate()
     assert process.returncode == 0, printed
     assert "was killed" in printed

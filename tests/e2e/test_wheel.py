@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -81,7 +82,9 @@ def names(wheel: Path) -> set[str]:
 
 def test_it_holds_every_module_configuration_and_kernel(wheel: Path) -> None:
     held = names(wheel)
-    wanted = [path.relative_to(ROOT / "src") for path in (ROOT / "src").rglob("*.py")]
+    passed_over = re.compile(r"__pycache__|\.egg-info|\.pyc$")
+    files = (path for path in (ROOT / "src").rglob("*") if path.is_file())
+    wanted = [path.relative_to(ROOT / "src") for path in files if not passed_over.search(str(path))]
     wanted += [Path("dsn_lab", path.relative_to(ROOT)) for path in (ROOT / "conf").rglob("*.yaml")]
     wanted += [Path("dsn_lab/conf/sweep", path.name) for path in (ROOT / "sweeps").iterdir()]
     assert {str(path) for path in wanted} <= held

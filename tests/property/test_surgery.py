@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from dsn_lab.nn import DSN, LITE, Inception, SparseConv1d
+from dsn_lab.nn import DSN, LITE, Inception, ResNet, SparseConv1d
+from dsn_lab.prune.activity import together
 from dsn_lab.prune.channels import Prunable
 from dsn_lab.prune.surgery import Kept, prune
 
@@ -17,6 +18,14 @@ NETWORKS: dict[str, Callable[[int], Prunable]] = {
     "inception": lambda channels: Inception(channels, 3, widths=((2, 3, 1, 2),) * 6),
     "inception-without-branches": lambda channels: Inception(
         channels, 3, widths=((0, 2, 0, 1), (0, 0, 0, 2), (1, 1, 0, 0), (2, 0, 0, 0))
+    ),
+    # With three channels, the module of as many filters is tied to them.
+    "inception-paper": lambda channels: Inception(
+        channels, 3, widths=((2, 1, 2, 1), (1, 2, 1, 1), (1, 0, 1, 1)) * 2, variant="paper"
+    ),
+    "resnet": lambda channels: ResNet(channels, 3, widths=((2,), (4,), (3,)) * 3),
+    "resnet-authors": lambda channels: ResNet(
+        channels, 3, widths=((2,), (3,), (5,)) + ((4,),) * 6, variant="authors"
     ),
     "dsn-dense": lambda channels: DSN(
         channels, 3, width=4, kernel_size=9, depth=3, start="random", backend="dense"
@@ -79,7 +88,8 @@ def test_surgery_equals_zeroing(name: str, channels: int, seed: int, data: st.Da
     network = NETWORKS[name](channels)
     unsettle(network)
     network.eval()
-    kept = [data.draw(filters(network, widths)) for widths in network.widths]
+    drawn = [data.draw(filters(network, widths)) for widths in network.widths]
+    kept = together(drawn, network)
     pruned = prune(network, kept)
     zero_others(network, kept)
     x = torch.randn(3, channels, 17)

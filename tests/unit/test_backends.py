@@ -67,14 +67,12 @@ def test_what_the_kernel_cannot_take_is_dense() -> None:
 
 
 @native
-def test_traced_and_exported_layers_are_dense() -> None:
+def test_traced_layers_are_dense() -> None:
     conv, x = layer("packed").eval(), torch.randn(2, 4, 10)
-    y, other = conv(x), torch.randn(2, 4, 10)
+    conv(x)
     traced = torch.jit.trace(conv, (x,))  # type: ignore[no-untyped-call]
+    other = torch.randn(2, 4, 10)
     torch.testing.assert_close(traced(other), conv(other))
-    exported = torch.export.export(conv, (x,)).module()
-    torch.testing.assert_close(exported(x), y)
-    torch.testing.assert_close(exported(other), conv(other))
 
 
 @native

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dsn_lab.data import sources
 from dsn_lab.data.folder import data_folder
 from dsn_lab.data.load import load_dataset
+from dsn_lab.data.wanted import Wanted
 from dsn_lab.errors import UserError
 
 TSV = {"TRAIN": "2\t1\t2\t3\n-1\t4\t5\tNaN\n", "TEST": "-1\t7\t8\t9\n2\t1\tNaN\t3\n"}
@@ -111,9 +113,11 @@ def test_a_uci_problem_is_read_plain_or_compressed(root: Path, end: str) -> None
     ],
 )
 def test_aeons_bundled_sets_need_no_data_folder(
-    tmp_path: Path, name: str, shape: tuple[int, ...], n_test: int, classes: int
-) -> None:
-    dataset = load_dataset(name, data_dir=tmp_path / "none", scaling="train")
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, shape: tuple[int, ...], n_test: int,
+    classes: int,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
+    dataset = load_dataset(name, scaling="train")
     assert dataset.x_train.shape == shape
     assert dataset.x_test.shape == (n_test, *shape[1:])
     assert len(dataset.classes) == classes
@@ -124,15 +128,18 @@ def test_aeons_bundled_sets_need_no_data_folder(
 def test_the_data_folder_comes_before_the_bundled_sets(tmp_path: Path) -> None:
     write_texts(tmp_path / "UCR" / "GunPoint", "GunPoint", TSV, "tsv")
     assert load_dataset("GunPoint", data_dir=tmp_path).x_train.shape == (2, 1, 3)
+    (tmp_path / "named" / "UCR").mkdir(parents=True)
+    aeon = Wanted("GunPoint", "UCR")
+    assert sources.of("UCR").find(aeon, tmp_path / "named") is None
 
 
 def test_folds_resample_the_archives_but_not_uci(root: Path) -> None:
-    default, fold = (load_dataset("GunPoint", data_dir=root, fold=k) for k in (0, 1))
+    default, fold = (load_dataset("GunPoint", fold=k) for k in (0, 1))
     assert fold.facts["fold"] == 1
     assert fold.x_train.shape == default.x_train.shape
     assert not np.array_equal(fold.x_train, default.x_train)
     assert np.array_equal(np.bincount(fold.y_train), np.bincount(default.y_train))
-    again = load_dataset("GunPoint", data_dir=root, fold=1)
+    again = load_dataset("GunPoint", fold=1)
     assert np.array_equal(again.x_test, fold.x_test)
     with pytest.raises(UserError, match="fold 1 does not exist for HAR"):
         load_dataset("HAR", data_dir=root, fold=1)

@@ -1,5 +1,7 @@
 """Growth and drop rules on tables of eight elements that can be checked by hand."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from dsn_lab.errors import UserError
 from dsn_lab.nn import SparseConv1d
 from dsn_lab.registry import drops, growths
 from dsn_lab.sparse.growth.base import Group, Growth
+from dsn_lab.sparse.moments import DenseMoments, MeanMoments
 from dsn_lab.sparse.topology import Region
 from dsn_lab.sparse.update import Moves, apply
 
@@ -80,7 +83,7 @@ def test_what_weights_are_worth(name: str) -> None:
 def moved(state: dict[str, Tensor], moved: list[int]) -> None:
     layer = SparseConv1d(1, 1, 8, sparsity=0.5)
     moves = Moves(torch.tensor(moved), torch.arange(4, 4 + len(moved)), (0.0,))
-    apply(moves, layer, state, "mean")
+    apply(moves, layer, state, MeanMoments())
 
 
 def test_second_moments_of_grown_weights_may_start_at_the_mean_of_the_others() -> None:
@@ -99,3 +102,53 @@ def test_if_every_weight_moves_there_is_no_mean_of_others() -> None:
 def test_an_optimizer_without_second_moments_has_no_mean_of_them() -> None:
     with pytest.raises(UserError, match=r"dst\.state=mean: the optimizer keeps no exp_avg_sq"):
         moved({"momentum_buffer": torch.ones(4)}, [0])
+
+
+def test_dense_moments_are_those_of_a_dense_adam() -> None:
+    weight = torch.nn.Parameter(torch.zeros(8))
+    adam = torch.optim.Adam([weight], lr=1e-3, betas=(0.8, 0.9))
+    moments, resumed = DenseMoments(), DenseMoments()
+    for step, gradient in enumerate(torch.randn(6, 8, generator=torch.Generator().manual_seed(1))):
+        weight.grad = gradient
+        for each in (moments, resumed):
+            each.observe(gradient, adam.param_groups[0])
+        adam.step()
+        if step == 2:
+            resumed = DenseMoments()
+            resumed.load_state_dict(moments.state_dict())
+    grown = torch.tensor([1, 6])
+    for each in (moments, resumed):
+        for name, begins in each.of({}, torch.tensor([0, 2]), grown).items():
+            torch.testing.assert_close(begins, adam.state[weight][name][grown])
+
+
+def test_dense_moments_need_two_averages() -> None:
+    sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-3)
+    with pytest.raises(UserError, match=r"dst\.state=dense: needs Adam's two averages"):
+        DenseMoments().observe(torch.ones(1), sgd.param_groups[0])
+
+
+def test_with_dense_moments_weights_go_as_masked_dense_ones_do() -> None:
+    torch.manual_seed(0)
+    layer = SparseConv1d(2, 3, 5, sparsity=0.6, backend="dense", padding="zeros")
+    weight = torch.nn.Parameter(layer.weight.detach().clone())
+    mask, moments = layer.mask, DenseMoments()
+    adam, dense = torch.optim.Adam([layer.values]), torch.optim.Adam([weight])
+    layer.observer = partial(moments.observe, options=adam.param_groups[0])
+    for step in range(8):
+        x, target = torch.randn(4, 2, 9), torch.randn(4, 3, 9)
+        for optimizer in (adam, dense):
+            optimizer.zero_grad()
+        for y in (layer(x), torch.nn.functional.conv1d(x, weight, padding=2)):
+            torch.autograd.backward(torch.nn.functional.mse_loss(y, target))
+        for optimizer in (adam, dense):
+            optimizer.step()
+        weight.data *= mask
+        if step in (3, 5):  # the first two weights move to free positions, and back again
+            grown = (~mask).view(-1).nonzero().view(-1)[:1]
+            dropped = layer.positions[:2].long()
+            moves = Moves(torch.tensor([0, 1]), torch.cat([grown, dropped[:1]]), (0.0,))
+            apply(moves, layer, dict(list(adam.state[layer.values].items())[1:]), moments)
+            weight.data.view(-1)[dropped] = 0
+            mask = layer.mask
+        torch.testing.assert_close(layer.weight, weight)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dsn_lab import kernels
-from dsn_lab.kernels import build, sources
+from dsn_lab.kernels import build, cache, sources
 from dsn_lab.kernels import passes as sparse_conv
 from dsn_lab.nn import SparseConv1d
 
@@ -183,10 +183,52 @@ def test_processes_and_threads_may_build_at_once(
         thread.start()
     for thread in threads:
         thread.join()
-    made = list(build.cache_folder().iterdir())
+    made = list(cache.folder().iterdir())
     assert [file.suffix for file in made] == [".so"]
     changed = made[0].stat().st_mtime_ns
     assert build.compile_library("plain").stat().st_mtime_ns == changed
+
+
+def test_a_damaged_or_foreign_kernel_is_not_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    built: list[Path] = []
+
+    def compiled(linked: Path) -> None:
+        linked.write_bytes(b"machine code")
+        built.append(linked)
+
+    library = cache.kept("kernel-0", compiled)
+    assert (cache.kept("kernel-0", compiled), len(built)) == (library, 1)
+    library.write_bytes(b"machine c0de")
+    assert cache.kept("kernel-0", compiled).read_bytes() == b"machine code"
+    library.chmod(0o777)
+    assert cache.kept("kernel-0", compiled).stat().st_mode & 0o22 == 0
+    elsewhere = library.rename(tmp_path / "elsewhere.so")
+    library.symlink_to(elsewhere)
+    assert not cache.kept("kernel-0", compiled).is_symlink()
+    assert len(built) == 4
+    library.parent.chmod(0o777)
+    cache.kept("kernel-0", compiled)
+    assert library.parent.stat().st_mode & 0o22 == 0
+    monkeypatch.setattr(os, "getuid", lambda: library.stat().st_uid + 1)
+    assert cache.kept("kernel-0", compiled).parent != library.parent
+
+
+@pytest.mark.parametrize("cached", ["/dev/null", ""])
+def test_without_a_cache_the_kernel_is_compiled_for_the_process(
+    monkeypatch: pytest.MonkeyPatch, cached: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", cached)
+    if not cached:
+        monkeypatch.setattr(Path, "home", _homeless)
+    library = cache.kept("kernel-1", lambda linked: Path(linked).touch())
+    assert library.parent.name.startswith("dsn_lab-")
+
+
+def _homeless() -> Path:
+    raise RuntimeError("Could not determine home directory.")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +236,6 @@ def test_processes_and_threads_may_build_at_once(
     [
         ("PATH", "", "no C++ compiler found"),
         ("CXX", "false", "failed"),
-        ("XDG_CACHE_HOME", "/dev/null", "Not a directory"),
     ],
 )
 def test_without_a_build_the_kernel_says_why_and_the_package_works(

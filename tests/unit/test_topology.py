@@ -66,8 +66,8 @@ def test_a_ranking_is_of_the_region_and_gives_its_first_free_positions() -> None
 def test_moved_weights_start_anew_and_the_others_travel_with_their_positions() -> None:
     positions = torch.tensor([1, 3, 4, 8, 9], dtype=torch.int32)
     values, state = torch.tensor([1.0, 3, 4, 8, 9]), torch.tensor([10.0, 30, 40, 80, 90])
-    weights = ((values, 0.0), (state, 7.0))
-    topology.move(positions, weights, torch.tensor([3, 1]), torch.tensor([6, 0]))
+    weights = ((values, torch.tensor(0.0)), (state, torch.tensor([7.0, 6.0])))
+    topology.move(positions, weights, torch.tensor([3, 1]), torch.tensor([0, 6]))
     assert positions.tolist() == [0, 1, 4, 6, 9]
     assert values.tolist() == [0, 1, 4, 0, 9]
-    assert state.tolist() == [7, 10, 40, 7, 90]
+    assert state.tolist() == [7, 10, 40, 6, 90]

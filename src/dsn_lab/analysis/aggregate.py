@@ -12,12 +12,17 @@ RUN = ["fold", "seed"]
 
 
 def expected(collection: Collection) -> dict[str, set[tuple[int, int]]]:
-    """The folds and seeds that each method has finished on any dataset.
+    """The folds and seeds that each method has finished on half of its datasets or more.
 
-    One that has only begun does not count: a sweep under way may be compared on what it has.
+    Further seeds of a few datasets are not asked of all others. One that has only begun does not
+    count: a sweep under way may be compared on what it has.
     """
     return {
-        method: {(int(fold), int(seed)) for fold, seed in rows[RUN].itertuples(index=False)}
+        method: {
+            (int(fold), int(seed))
+            for (fold, seed), there in rows.groupby(RUN)["dataset"].nunique().items()
+            if 2 * there >= rows["dataset"].nunique()
+        }
         for method, rows in collection.runs.groupby("method")
     }
 
@@ -49,10 +54,19 @@ def summarise(collection: Collection, folds: Sequence[int]) -> pd.DataFrame:
         for method, pairs in expected(collection).items()
     }
     table["expected"] = table.index.get_level_values("method").map(wanted)
+    further = _further(runs, expected(collection))
+    table["expected"] += further.reindex(table.index, fill_value=0)
     for column in ("fold", "seed", "epochs", "protocol_epochs"):
         name = column + "s" if column in RUN else column
         table[name] = grouped[column].agg(lambda values: ranges(values.unique()))
     return table
+
+
+def _further(runs: pd.DataFrame, wanted: dict[str, set[tuple[int, int]]]) -> pd.Series:
+    """How many runs of each dataset and method are there that are not asked of the others."""
+    rows = zip(runs["method"], runs["fold"], runs["seed"], strict=True)
+    beyond = [(int(fold), int(seed)) not in wanted[method] for method, fold, seed in rows]
+    return runs[beyond].groupby(["dataset", "method"]).size()
 
 
 def complete(summary: pd.DataFrame) -> pd.DataFrame:
@@ -111,9 +125,16 @@ def write_csvs(runs: pd.DataFrame, folder: Path) -> None:
             target.mkdir(parents=True, exist_ok=True)
             for measure in [column for column in runs.columns if column.startswith("test_")]:
                 table = rows.pivot(index="dataset", columns=column, values=measure)
-                name = f"{file_name(method)}_{measure.removeprefix('test_')}.csv"
+                name = f"{file_name(method)}{_short(rows)}_{measure.removeprefix('test_')}.csv"
                 with written_whole(target / name) as temporary:
                     table.to_csv(temporary, index_label=f"{column}s:")
+
+
+def _short(rows: pd.DataFrame) -> str:
+    """How many epochs shortened runs had, unless that is part of their method's name."""
+    short = rows[rows["epochs"] != rows["protocol_epochs"]]
+    said = rows["method"].str.contains("-epochs").any()
+    return "" if short.empty or said else f"_{ranges(short['epochs'])}-epochs".replace(", ", ",")
 
 
 def file_name(label: str) -> str:

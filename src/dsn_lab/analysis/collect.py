@@ -14,10 +14,11 @@ from dsn_lab.analysis import methods
 from dsn_lab.errors import UserError
 from dsn_lab.records import identity, results
 from dsn_lab.records.cell import RESULT, Folder
+from dsn_lab.records.checked import require_record
+from dsn_lab.records.ledger import Ledger
 from dsn_lab.storage import written_whole
 
 CELL_FOLDER = re.compile(r"fold(\d+)-seed(\d+)")
-NEEDED = ("dataset", "model", "fold", "seed", "epochs", "protocol_epochs", "test_accuracy")
 
 
 @dataclass(frozen=True)
@@ -44,24 +45,23 @@ class Collection:
 def collect(root: Path) -> Collection:
     """Read every ``result.json`` below ``root``; a damaged one does not hinder the others.
 
+    If ``root`` holds a ledger (:mod:`dsn_lab.records.ledger`), its rows come first.
+
     Raises:
         UserError: there is no such folder, or no result that can be read in it.
     """
     if not root.is_dir():
         raise UserError(f"{root}: there is no such folder; give the results_dir of the runs")
-    records: list[results.Record] = []
+    records = [_today(record) | {"path": path} for path, record in Ledger(root).records().items()]
     problems: list[str] = []
     for found in results.below(root):
         path = found.result
         try:
             record = results.read(found) or {}
+            require_record(record, path)
+            records.append(_today(record) | {"path": str(path.parent.relative_to(root))})
         except (UserError, OSError) as error:
             problems.append(str(error).split(";", maxsplit=1)[0])
-            continue
-        if lacking := [key for key in NEEDED if record.get(key) is None]:
-            problems.append(f"{path} is no result: it lacks {', '.join(lacking)}")
-        else:
-            records.append(_today(record) | {"path": str(path.parent.relative_to(root))})
     if not records:
         reason = f"; {len(problems)} damaged, first: {problems[0]}" if problems else ""
         raise UserError(f"{root}: no {RESULT} below it{reason}")

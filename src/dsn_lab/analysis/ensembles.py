@@ -13,6 +13,7 @@ from dsn_lab.analysis.collect import Collection
 from dsn_lab.analysis.methods import NAMES
 from dsn_lab.ensemble import accuracy
 from dsn_lab.records.cell import Folder
+from dsn_lab.records.ledger import Ledger
 
 Stored = Mapping[str, Any]
 
@@ -37,7 +38,7 @@ def ensembles(networks: Collection) -> Collection:
         if wanted < 2 or len(members) < wanted:
             continue
         for path in set(members["path"]) - files.keys():
-            files[path] = _stored(networks.root / path)
+            files[path] = _stored(networks.root, path)
         stored = [files[path] for path in members["path"]]
         arrays = members["array"] if "array" in members else [None] * len(members)
         probabilities = list(_probabilities(stored, list(arrays)))
@@ -65,12 +66,8 @@ def label(method: str, model: str) -> str:
     return method.replace(name, f"{name}Time", 1)
 
 
-def _stored(folder: Path) -> Stored | None:
-    try:
-        with np.load(Folder(folder).predictions) as file:
-            return dict(file)
-    except FileNotFoundError:
-        return None
+def _stored(root: Path, path: str) -> Stored | None:
+    return Folder(root / path).predicted() or Ledger(root).probabilities(path)
 
 
 def _probabilities(stored: list[Stored | None], arrays: list[Any]) -> Iterator[np.ndarray]:

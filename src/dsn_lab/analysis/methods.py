@@ -50,12 +50,25 @@ def labels(records: Sequence[Record]) -> tuple[list[str], dict[str, Record]]:
         for i, method in zip(members, _identities([records[i] for i in members]), strict=True):
             given[i] = method
     keys = {key: json.loads(key) for key in given}
+    short = _shortened(records, given)
+    mixed = 0 < len(short) < len(keys)
     named: dict[str, str] = {}
     for key, method in keys.items():
         label = _label(method, list(keys.values()))
+        if mixed and key in short and not label.endswith("-epochs"):
+            label += f" {short[key]}-epochs"  # else it would look like one that is not
         named[key] = label
         settings[label] = method
     return [named[key] for key in given], settings
+
+
+def _shortened(records: Sequence[Record], given: Sequence[str]) -> dict[str, int]:
+    """Of methods with runs of other epochs than their protocol's, so many."""
+    return {
+        key: record["epochs"]
+        for key, record in zip(given, records, strict=True)
+        if record["epochs"] != record["protocol_epochs"]
+    }
 
 
 def _identities(records: Sequence[Record]) -> Iterable[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from dsn_lab.errors import UserError
-from dsn_lab.storage import packaged_yaml
+from dsn_lab.storage import packaged_yaml, written_whole
 
 TSML = "_accuracy.csv"
 
@@ -72,6 +72,36 @@ def load(folder: Path) -> Published:
     return Published(pd.DataFrame(columns), runs, known, units, pruning)
 
 
+def excerpt(folder: Path, out: Path) -> list[Path]:
+    """Write what :func:`load` takes from the listed files, and nothing else of them.
+
+    Returns:
+        The files below ``out``, which can be loaded like ``folder``.
+    """
+    known = packaged_yaml("dsn_lab.analysis", "published.yaml")
+    columns: dict[str, set[str]] = {}
+    chosen: dict[str, dict[str, set[str]]] = {}
+    for file in (file for method in known["methods"] for file in method["files"]):
+        where = file.get("where", {})
+        columns.setdefault(file["path"], set()).update({file["dataset"], file["value"], *where})
+        for column, value in where.items():
+            chosen.setdefault(file["path"], {}).setdefault(column, set()).add(value)
+    for file in (file for files in known["pruning"].values() for file in files):
+        columns.setdefault(file["path"], set()).update({"dataset", *file["columns"]})
+    written = []
+    for name in sorted(path for path in columns if (folder / path).exists()):
+        table = pd.read_csv(folder / name, dtype=str, keep_default_na=False)
+        for column, values in chosen.get(name, {}).items():
+            table = table[table[column].isin(values)]
+        target = out / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        kept = [column for column in table.columns if column in columns[name]]
+        with written_whole(target) as temporary:
+            table[kept].to_csv(temporary, index=False, lineterminator="\n")
+        written.append(target)
+    return written
+
+
 def _add(columns: dict[str, pd.Series], name: str, series: pd.Series) -> None:
     """Each archive may have a file of its own; the first to name a dataset is used."""
     columns[name] = columns[name].combine_first(series) if name in columns else series
@@ -87,7 +117,7 @@ def _listed(folder: Path, file: dict[str, Any]) -> pd.Series:
         means = table[file["value"]].groupby(names).mean() / file["of"]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not in the form that published.yaml tells ({error})") from error
-    return means
+    return _shares(means, path)
 
 
 def _pruning(folder: Path, listed: dict[str, Any]) -> dict[str, pd.DataFrame]:
@@ -107,6 +137,19 @@ def _pruning(folder: Path, listed: dict[str, Any]) -> dict[str, pd.DataFrame]:
 
 def _tsml(path: Path) -> pd.Series:
     try:
-        return pd.read_csv(path, index_col=0)["0"].astype(float)
+        return _shares(pd.read_csv(path, index_col=0)["0"].astype(float), path)
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: not in tsml-eval's form, it has no column 0") from error
+
+
+def _shares(accuracies: pd.Series, path: Path) -> pd.Series:
+    """Accuracies from 0 to 1, of a table that may be in percent; a dataset once."""
+    names = accuracies.index
+    if (twice := names[names.duplicated()]).any():
+        raise UserError(f"{path}: {twice[0]} is in it twice; remove the row that is wrong")
+    if accuracies.max() > 1:
+        accuracies = accuracies / 100
+    if not accuracies.dropna().between(0, 1).all():
+        odd = accuracies.index[~accuracies.between(0, 1) & accuracies.notna()][0]
+        raise UserError(f"{path}: {odd} is no accuracy, neither from 0 to 1 nor in percent")
+    return accuracies

@@ -29,8 +29,20 @@ def data_folder(data_dir: str | Path | None) -> Path:
         return Path(data_dir).expanduser()
     if os.environ.get("DSN_LAB_DATA"):
         return Path(os.environ["DSN_LAB_DATA"]).expanduser()
+    return _cache()
+
+
+def is_named(root: Path) -> bool:
+    """Return whether a data folder was named, so that no other place counts."""
+    return root != _cache()
+
+
+def _cache() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "dsn_lab"
+    try:
+        return (Path(cache) if cache else Path.home() / ".cache") / "dsn_lab"
+    except RuntimeError as error:
+        raise UserError("there is no home folder: name a data folder by data_dir") from error
 
 
 def locate(folder: Path, names: Sequence[str]) -> tuple[Path, ...] | None:

@@ -35,6 +35,19 @@ UCR: tuple[str, ...] = _words(
     UWaveGestureLibraryZ Wafer Wine WordSynonyms Worms WormsTwoClass Yoga
     """
 )
+# Of those, what came with the archive of 2018; the others are the 85 of 2015.
+UCR_OF_2018: tuple[str, ...] = _words(
+    """
+    ACSF1 AllGestureWiimoteX AllGestureWiimoteY AllGestureWiimoteZ BME Chinatown Crop
+    DodgerLoopDay DodgerLoopGame DodgerLoopWeekend EOGHorizontalSignal EOGVerticalSignal
+    EthanolLevel FreezerRegularTrain FreezerSmallTrain Fungi GestureMidAirD1 GestureMidAirD2
+    GestureMidAirD3 GesturePebbleZ1 GesturePebbleZ2 GunPointAgeSpan GunPointMaleVersusFemale
+    GunPointOldVersusYoung HouseTwenty InsectEPGRegularTrain InsectEPGSmallTrain
+    MelbournePedestrian MixedShapesRegularTrain MixedShapesSmallTrain PickupGestureWiimoteZ
+    PigAirwayPressure PigArtPressure PigCVP PLAID PowerCons Rock SemgHandGenderCh2
+    SemgHandMovementCh2 SemgHandSubjectCh2 ShakeGestureWiimoteZ SmoothSubspace UMD
+    """
+)
 UEA: tuple[str, ...] = _words(
     """
     ArticularyWordRecognition AtrialFibrillation BasicMotions CharacterTrajectories Cricket

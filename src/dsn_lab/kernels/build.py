@@ -7,13 +7,13 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
 import torch
 
 from dsn_lab.kernels import prebuilt
+from dsn_lab.kernels.cache import kept
 from dsn_lab.kernels.interface import declare
 from dsn_lab.kernels.sources import FLAGS, INSTRUCTIONS, SOURCES
 
@@ -48,12 +48,6 @@ def openmp_runtime() -> Path | None:
     return next(iter(own or loaded), None)
 
 
-def cache_folder() -> Path:
-    """Where builds are kept: ``dsn_lab`` in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "dsn_lab"
-
-
 def _run(*command: str | Path) -> str:
     done = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, check=False
@@ -66,12 +60,13 @@ def _run(*command: str | Path) -> str:
 def compile_library(instructions: str) -> Path:
     """Compile the kernel for an instruction set, or find what an earlier process compiled.
 
-    The file's name is a hash of source, compiler, flags and OpenMP runtime, and it appears whole,
-    so processes may race. The OpenMP runtime is torch's own; where none is found, one thread.
+    The file's name is a hash of source, compiler, flags and OpenMP runtime; where it is kept,
+    :mod:`dsn_lab.kernels.cache` says. The OpenMP runtime is torch's own; where none is found, one
+    thread.
 
     Raises:
         KernelUnavailableError: there is no compiler, or it fails.
-        OSError: the cache cannot be written.
+        OSError: neither the cache nor the temporary folder can be written.
     """
     wanted = os.environ.get("CXX") or "g++"
     compiler = shutil.which(wanted) or shutil.which("c++")
@@ -82,16 +77,14 @@ def compile_library(instructions: str) -> Path:
     sources = [path.read_text() for path in sorted(SOURCES.iterdir())]
     parts = [*sources, compiler, _run(compiler, "--version"), *flags, str(runtime)]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-    library = cache_folder() / f"kernel-{key}.so"
-    if not library.exists():
-        library.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=library.parent) as name:
-            made, linked = Path(name, "kernel.o"), Path(name, "kernel.so")
-            _run(compiler, *flags, "-c", SOURCES / "library.cpp", "-o", made)
-            # Without -fopenmp, which would link the compiler's own runtime.
-            _run(compiler, "-shared", made, *([runtime] if runtime else []), "-o", linked)
-            linked.replace(library)
-    return library
+
+    def build(linked: Path) -> None:
+        made = linked.with_name("kernel.o")
+        _run(compiler, *flags, "-c", SOURCES / "library.cpp", "-o", made)
+        # Without -fopenmp, which would link the compiler's own runtime.
+        _run(compiler, "-shared", made, *([runtime] if runtime else []), "-o", linked)
+
+    return kept(f"kernel-{key}", build)
 
 
 def _open(instructions: str) -> ctypes.CDLL:
@@ -132,6 +125,7 @@ def why_unavailable() -> str | None:
     return library if isinstance(library, str) else None
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def available() -> bool:
     """Whether the native kernel can be used here; the first call may compile, for seconds."""
     return why_unavailable() is None

@@ -86,7 +86,7 @@ def supports(x: Tensor, shape: tuple[int, int, int]) -> bool:
     """Whether :func:`conv1d` can do for ``x``, three axes in any order, what torch's would.
 
     Not in half precision, also by autocast; nor for ``torch.compile``, export and tracing, which
-    would not see what it does.
+    would not see what it does: the former two take the operator.
     """
     return (
         not torch.compiler.is_compiling()

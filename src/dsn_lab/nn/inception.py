@@ -1,15 +1,18 @@
 """Inception (Ismail Fawaz et al., 2020), the network of which InceptionTime is an ensemble."""
 
-from typing import Any
+from itertools import pairwise
+from typing import Any, Literal
 
 import torch
 from pydantic import NonNegativeInt, PositiveInt, validate_call
 from torch import Tensor, nn
 
-from dsn_lab.prune.channels import Axis, Channels, Prunable, branches, norm_axes
+from dsn_lab.prune.channels import INPUT, Axis, Channels, Prunable, branches, norm_axes
 from dsn_lab.registry import networks
 
-KERNELS = (40, 20, 10)
+Variant = Literal["paper", "authors"]
+KERNELS = {"authors": (40, 20, 10), "paper": (39, 19, 9)}
+BRANCHES = 4
 BOTTLENECK = 32
 EVERY = 3  # a residual connection ends each third module
 
@@ -21,7 +24,7 @@ class Module(nn.Module):
     of no filters is not there, nor is the bottleneck if nothing but the pooled branch is.
     """
 
-    def __init__(self, in_channels: int, widths: tuple[int, ...]) -> None:
+    def __init__(self, in_channels: int, widths: tuple[int, ...], variant: Variant) -> None:
         super().__init__()
         *long, pooled = widths
         reduced = BOTTLENECK if in_channels > 1 else 1
@@ -33,7 +36,7 @@ class Module(nn.Module):
         self.convolutions = nn.ModuleDict(
             {
                 str(branch): nn.Conv1d(reduced, width, taps, padding="same", bias=False)
-                for branch, (width, taps) in enumerate(zip(long, KERNELS, strict=True))
+                for branch, (width, taps) in enumerate(zip(long, KERNELS[variant], strict=True))
                 if width
             }
         )
@@ -68,6 +71,10 @@ class Inception(Prunable):
         n_classes: number of classes.
         widths: filters of the four branches (kernels of 40, 20, 10 taps; pooled) of each module;
             0 for a branch that is not there.
+        variant: ``authors``, InceptionTime's; or ``paper``, whose parameters DSN's Table 1 prints:
+            kernels of 39, 19, 9 taps, and no convolution in a shortcut between equal widths.
+        projected: of each shortcut, whether it has a convolution; by default as ``variant`` says
+            (a pruned network keeps what it had).
 
     Raises:
         ValueError: an argument is out of range, a module has not 4 branches or less than 2 filters.
@@ -82,29 +89,38 @@ class Inception(Prunable):
         in_channels: PositiveInt,
         n_classes: PositiveInt,
         widths: tuple[tuple[NonNegativeInt, ...], ...] = ((32, 32, 32, 32),) * 6,
+        variant: Variant = "authors",
+        projected: tuple[bool, ...] | None = None,
     ) -> None:
-        if not widths or any(len(module) != len(KERNELS) + 1 for module in widths):
-            raise ValueError(f"widths={widths}: must be modules of {len(KERNELS) + 1} branches")
+        if not widths or any(len(module) != BRANCHES for module in widths):
+            raise ValueError(f"widths={widths}: must be modules of {BRANCHES} branches")
         if any(sum(module) < self.least_of_layer for module in widths):
             raise ValueError(f"widths={widths}: a module must have {self.least_of_layer} filters")
-        super().__init__(in_channels=in_channels, n_classes=n_classes, widths=widths)
+        projected = projected or _projected(in_channels, widths, variant)
+        super().__init__(
+            in_channels=in_channels,
+            n_classes=n_classes,
+            widths=widths,
+            variant=variant,
+            projected=projected,
+        )
         outputs = [in_channels, *(sum(module) for module in widths)]
         self.blocks = nn.ModuleList(
-            Module(channels, module) for channels, module in zip(outputs[:-1], widths, strict=True)
+            Module(channels, module, variant)
+            for channels, module in zip(outputs[:-1], widths, strict=True)
         )
         # Their outputs are the feature maps.
         self.rectifiers = nn.ModuleList(nn.ReLU() for _ in widths)
         self.shortcuts = nn.ModuleList(
             nn.Sequential(
-                nn.Conv1d(outputs[last + 1 - EVERY], outputs[last + 1], 1, bias=False),
+                *([_pointwise(outputs[last + 1 - EVERY], outputs[last + 1])] if convolved else []),
                 nn.BatchNorm1d(outputs[last + 1]),
             )
-            for last in self._residual_ends()
+            for last, convolved in zip(_residual_ends(widths), projected, strict=True)
         )
+        # The mean by other words, and to the last bit another one.
+        self.pool = nn.AdaptiveAvgPool1d(1) if variant == "paper" else None
         self.classifier = nn.Linear(outputs[-1], n_classes)
-
-    def _residual_ends(self) -> range:
-        return range(EVERY - 1, len(self.widths), EVERY)
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify a batch of series ``(batch, channel, time)``; returns logits."""
@@ -112,17 +128,25 @@ class Inception(Prunable):
         residual = x
         for index, (block, relu) in enumerate(zip(self.blocks, self.rectifiers, strict=True)):
             x = block(x)
-            if index in self._residual_ends():
+            if index in _residual_ends(self.widths):
                 x = residual = relu(x.relu() + next(shortcuts)(residual))
             else:
                 x = relu(x)
-        logits: Tensor = self.classifier(x.mean(dim=-1))
+        pooled = x.mean(dim=-1) if self.pool is None else self.pool(x).squeeze(-1)
+        logits: Tensor = self.classifier(pooled)
         return logits
 
     @property
     def shape(self) -> dict[str, Any]:
-        """The widths."""
-        return {"widths": self.arguments["widths"]}
+        """The widths; where they do not follow from the variant, shortcuts with a convolution."""
+        names = ("widths",) if self.arguments["variant"] == "authors" else ("widths", "projected")
+        return {name: self.arguments[name] for name in names}
+
+    @property
+    def paper_counts(self) -> dict[str, int]:
+        """The paper's tables see the first shortcut twice, and every ReLU."""
+        ends = _residual_ends(self.widths)
+        return {"shortcuts.0": 2} | {f"rectifiers.{last}": 2 for last in ends}
 
     def channels(self) -> Channels:
         """Each module feeds the next; the end of a residual connection shares its channels."""
@@ -141,11 +165,33 @@ class Inception(Prunable):
             axes |= norm_axes(f"{prefix}.norm", made)
             if layer > 0 and any(module[:pooled]):
                 axes[f"{prefix}.bottleneck.weight"] = (None, consumed)
-        for index, last in enumerate(self._residual_ends()):
+        tied = []
+        for index, last in enumerate(_residual_ends(self.widths)):
             made = maps[last + 1]
             assert made is not None
-            axes[f"shortcuts.{index}.0.weight"] = (made, maps[last + 1 - EVERY])
-            axes |= norm_axes(f"shortcuts.{index}.1", made)
+            if self.arguments["projected"][index]:
+                axes[f"shortcuts.{index}.0.weight"] = (made, maps[last + 1 - EVERY])
+                axes |= norm_axes(f"shortcuts.{index}.1", made)
+            else:
+                axes |= norm_axes(f"shortcuts.{index}.0", made)
+                tied.append((last - EVERY if index else INPUT, last))
         axes["classifier.weight"] = (None, maps[-1])
         feature_maps = tuple(f"rectifiers.{layer}" for layer in range(len(self.widths)))
-        return Channels(feature_maps, axes)
+        return Channels(feature_maps, axes, tied=tuple(tied))
+
+
+def _residual_ends(widths: tuple[tuple[int, ...], ...]) -> range:
+    return range(EVERY - 1, len(widths), EVERY)
+
+
+def _projected(
+    in_channels: int, widths: tuple[tuple[int, ...], ...], variant: Variant
+) -> tuple[bool, ...]:
+    ends = [widths[last] for last in _residual_ends(widths)]
+    unequal = [before != after for before, after in pairwise(ends)]
+    first = [in_channels != sum(end) for end in ends[:1]]
+    return tuple(variant == "authors" or differs for differs in first + unequal)
+
+
+def _pointwise(in_channels: int, out_channels: int) -> nn.Conv1d:
+    return nn.Conv1d(in_channels, out_channels, 1, bias=False)

@@ -36,8 +36,11 @@ class Whole:
         """Logits of ``x`` ``(batch, channel, time)``; None where only the modules can do it.
 
         Those can if somebody looks into the network (hooks, an observer), if the input wants
-        a gradient, if not all is 32-bit, or if a module has been exchanged.
+        a gradient, if not all is 32-bit, if a module has been exchanged, or where torch makes a
+        graph.
         """
+        if torch.compiler.is_compiling():
+            return None  # what is read now would be of stand-ins for tensors
         parts = self._current(features, classifier)
         if parts is None or not _runs(parts, x):
             return None

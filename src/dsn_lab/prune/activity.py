@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from dsn_lab.prune.channels import Prunable
+from dsn_lab.prune.channels import INPUT, Prunable
 from dsn_lab.prune.feature_maps import FeatureMaps
 from dsn_lab.prune.rules.base import Rule
 
@@ -39,7 +39,24 @@ def kept_filters(
 ) -> list[list[Tensor]]:
     """Of each branch of each layer, the indices of the filters that stay by a rule's scores."""
     least = network.least_of_branch, network.least_of_layer
-    return [
+    kept = [
         rule.kept(layer, cut, widths, least)
         for layer, cut, widths in zip(scores, cuts, network.widths, strict=True)
     ]
+    return together(kept, network)
+
+
+def together(kept: Sequence[Sequence[Tensor]], network: Prunable) -> list[list[Tensor]]:
+    """The same with what must stay in a layer because it stays in one that is tied to it."""
+    result = [list(branches) for branches in kept]
+    # What is tied in a chain takes a round a link.
+    for first, second in network.channels().tied * len(result):
+        for branch, width in enumerate(network.widths[second]):
+            if first == INPUT:
+                result[second][branch] = torch.arange(width)
+            else:
+                stay = torch.zeros(width, dtype=torch.bool)
+                stay[torch.cat([result[first][branch], result[second][branch]])] = True
+                both = stay.nonzero().flatten()
+                result[first][branch] = result[second][branch] = both
+    return result

@@ -20,7 +20,7 @@ from dsn_lab.prune.rules.base import Rule
 from dsn_lab.prune.surgery import prune, require_prunable
 from dsn_lab.records.results import Record
 from dsn_lab.registry import penalties, pruning, rules
-from dsn_lab.run.evaluate import recalibrated
+from dsn_lab.run.evaluate import recalibrated, require_finite
 from dsn_lab.run.keeping import BestWeights, History
 from dsn_lab.run.stages import Renewable, Staged, Tested
 from dsn_lab.run.task import Classification
@@ -101,21 +101,29 @@ class StructuredPruning(Staged):
         # The epochs at which the second and the third phase begin.
         self._finetuning, self._scratch = 0, 0
 
+    def require_usable(self, network: nn.Module) -> None:
+        """Refuse a network that cannot be pruned, or weights of other layers than it has."""
+        prunable = require_prunable(network)
+        if self.penalise_frozen and not prunable.channels().has_frozen:
+            raise UserError(
+                f"dsp.penalise_frozen=true: {type(network).__name__} has no frozen filters; leave "
+                "it out"
+            )
+        layers = len(prunable.widths)
+        if self.layer_weights is not None and len(self.layer_weights) != layers:
+            raise UserError(
+                f"dsp.layer_weights={self.layer_weights}: must be {layers} numbers, one a layer"
+            )
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Check the network, and make room for the later phases."""
+        """Make room for the later phases."""
         if stage != "fit":
             return
         assert isinstance(pl_module, Classification)
         (self.best,) = (c for c in trainer.callbacks if isinstance(c, BestWeights))  # type: ignore[attr-defined]
         (self.history,) = (c for c in trainer.callbacks if isinstance(c, History))  # type: ignore[attr-defined]
-        network = require_prunable(pl_module.network)
-        layers = len(network.widths)
         if self.layer_weights is None:
-            self.layer_weights = [1.0] * layers
-        if len(self.layer_weights) != layers:
-            raise UserError(
-                f"dsp.layer_weights={self.layer_weights}: must be {layers} numbers, one a layer"
-            )
+            self.layer_weights = [1.0] * len(require_prunable(pl_module.network).widths)
         assert trainer.max_epochs is not None
         self._finetuning = trainer.max_epochs
         self._scratch = self._finetuning + self.finetune_epochs
@@ -166,6 +174,7 @@ class StructuredPruning(Staged):
         data: TimeSeriesData = trainer.datamodule  # type: ignore[attr-defined]
         if self.recalibrate:
             recalibrated(network, data, pl_module.device)
+        require_finite(network, data, pl_module.device)
         self.scores = analyse(network, self.rule, data.calibration_batches())
         self.cuts = [self.rule.cut(layer) for layer in self.scores]
         pruned = prune(network, kept_filters(self.scores, self.cuts, self.rule, network))
@@ -202,6 +211,8 @@ class StructuredPruning(Staged):
 
     def stages(self, network: nn.Module) -> dict[str, Prunable]:
         """The network before pruning, right after it, fine-tuned and from scratch (as given)."""
+        if not self.pruned:
+            raise UserError("dsp: training ended before there was anything to prune")
         network = require_prunable(network)
         earlier = {"pretrained": self.pretrained, "pruned": self.pruned}
         if self.scratch_epochs:

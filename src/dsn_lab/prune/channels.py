@@ -13,6 +13,9 @@ Widths = tuple[tuple[int, ...], ...]
 Axis = tuple[tuple[int, int] | int, ...]
 """The channels along a tensor's axis: a ``(layer, branch)``'s filters, or a number that stay."""
 
+INPUT = -1
+"""The series' own channels, where a layer is named; they all stay."""
+
 
 @dataclass(frozen=True)
 class Channels:
@@ -24,11 +27,20 @@ class Channels:
         axes: for each tensor of ``state_dict`` that knows filters, what its axes run along; None
             or nothing where an axis does not.
         sparse: for each :class:`SparseConv1d`, what its outputs and its inputs run along.
+        tied: pairs of layers, of as many filters, whose feature maps are added to each other as
+            they are: a filter stays in both if it stays in one. The first may be ``INPUT``.
     """
 
     feature_maps: tuple[str, ...]
     axes: Mapping[str, tuple[Axis | None, ...]]
     sparse: Mapping[str, tuple[Axis | None, Axis | None]] = field(default_factory=dict)
+    tied: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def has_frozen(self) -> bool:
+        """Whether filters that cannot go stand beside those that can."""
+        axes = [axis for each in self.axes.values() for axis in each if axis]
+        return any(isinstance(part, int) for axis in axes for part in axis)
 
 
 class Prunable(nn.Module, ABC):

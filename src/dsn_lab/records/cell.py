@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from dsn_lab.data import load
 from dsn_lab.data.wanted import OWN
@@ -49,6 +52,14 @@ class Files:
         """Labels and probabilities of the test series."""
         return self.folder / "predictions.npz"
 
+    def predicted(self) -> dict[str, NDArray[Any]] | None:
+        """``labels`` ``(n,)`` and named probabilities ``(n, n_classes)``; None: there are none."""
+        try:
+            with np.load(self.predictions) as file:
+                return dict(file)
+        except FileNotFoundError:
+            return None
+
     @property
     def activity(self) -> Path:
         """Why filters were removed."""
@@ -63,6 +74,11 @@ class Files:
     def log(self) -> Path:
         """What the run has said."""
         return self.folder / "run.log"
+
+    @property
+    def anew(self) -> Path:
+        """Is there while a finished cell is run anew, beside the old result."""
+        return self.folder / ".anew"
 
     @property
     def lock(self) -> FileLock:
@@ -129,10 +145,10 @@ class Cell(Files):
 
     def busy(self) -> bool:
         """Whether a process is working on it."""
+        if not self.folder.exists():  # which to ask for the lock would make
+            return False
         try:
             with self.lock:
                 return False
         except Timeout:
             return True
-        except FileNotFoundError:
-            return False

@@ -39,14 +39,15 @@ RUNTIME = {
 }  # fmt: skip
 # What other settings refer to; those count.
 SOURCES = {
-    "archive_defaults", "penalise_frozen", "penalty_weights", "rule_settings", "sparse_layers",
-    "sparsity",
+    "archive_defaults", "grown_state", "penalise_frozen", "penalty_weights", "rule_settings",
+    "sparse_layers", "sparsity",
 }  # fmt: skip
 
 # The value that each later setting came with, which kept what was there before. Lines are added,
 # and never changed: a default that changes makes new cells because its value is not this one. A key
 # may name the choice whose setting it is: "model.lite.widths", "dst.momentum.decay".
 FIRST: Mapping[str, Any] = {
+    "class_weights": "none",
     "dataset.label": None,
     "dataset.split_seed": None,
     "dataset.test_size": None,
@@ -64,6 +65,20 @@ FIRST: Mapping[str, Any] = {
     "dst.state": "zero",
     "dst.update_steps": None,
     "model.distribution": "uniform",
+    "model.inception.variant": "authors",
+    "model.mlstm_fcn.cells": 8,
+    "model.mlstm_fcn.dropout": 0.8,
+    "model.mlstm_fcn.filters": [128, 256, 128],
+    "model.mlstm_fcn.variant": "paper",
+    "model.oscnn.budgets": [1024, 229_376],
+    "model.oscnn.longest": 89,
+    "model.resnet.variant": "paper",
+    "model.tapnet.cells": 128,
+    "model.tapnet.dilation": 1,
+    "model.tapnet.filters": [256, 256, 128],
+    "model.tapnet.sizes": [500, 300],
+    "optimizer.weight_decay": 0,
+    "tested_weights": "best",
 }
 
 # Raised when a choice's settings come to mean something else: {"model.dsn": 2}; for a rule, whose
@@ -80,6 +95,10 @@ def settings_of(composed: Mapping[str, Any], *, typed: bool = False) -> Settings
     dst = counted.get("dst")
     if isinstance(dst, dict) and dst.get("seed") == counted.get("seed"):
         dst.pop("seed", None)
+    for group in ("dst", "dsp"):
+        part = counted.get(group) or {}
+        if part.get("name") is None and "shape_from" not in part:
+            counted[group] = {key: None for key in part if key == "name"}  # reads nothing else
     chosen = {group: (counted.get(group) or {}).get("name") for group in registry.GROUPS}
     for kind in registry.RULES:
         group, _, key = kind.partition(".")

@@ -9,6 +9,7 @@ from torch import nn
 
 from dsn_lab.data.load import Dataset
 from dsn_lab.errors import UserError
+from dsn_lab.nn.sizes import sizes
 from dsn_lab.prune.channels import Prunable
 from dsn_lab.records import model_file
 from dsn_lab.records.cell import Folder
@@ -42,10 +43,11 @@ def content_of(
 ) -> model_file.Content:
     """What the file of a network holds; arguments as of :func:`save_network`."""
     shape = network.shape if isinstance(network, Prunable) else {}
-    sizes = {"in_channels": dataset.x_train.shape[1], "n_classes": len(dataset.classes)}
+    _, channels, time = dataset.x_train.shape
+    given = sizes(settings["name"], channels, len(dataset.classes), time)
     return model_file.Content(
         # As it will be read.
-        model=json.loads(json.dumps({**settings, **sizes, **shape})),
+        model=json.loads(json.dumps({**settings, **given, **shape})),
         shape=tuple(shape),
         classes=dataset.classes,
         weights=network.state_dict(),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from dsn_lab.data import load
 from dsn_lab.errors import UserError
 from dsn_lab.records import identity
 from dsn_lab.records.cell import RESULT, Cell, Files, Folder
-from dsn_lab.storage import written_whole
+from dsn_lab.storage import exists, written_whole
 
 # What a record says of its data.
 DATA = ("sha256_train", "sha256_test")
@@ -29,9 +30,20 @@ STAGES = {
 
 
 def write(record: Record, cell: Files) -> None:
-    """Write the record, whole."""
+    """Write the record, whole.
+
+    Raises:
+        UserError: a number in it is not finite, which no JSON holds.
+    """
+    odd = [key for key, each in record.items() if isinstance(each, float) and not isfinite(each)]
+    if odd:
+        raise UserError(
+            f"{', '.join(odd)} came out as {record[odd[0]]}, so there is no result: lower "
+            "optimizer.lr or check the data"
+        )
     with written_whole(cell.result) as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n")
+        temporary.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n")
+    cell.anew.unlink(missing_ok=True)
 
 
 def read(cell: Files) -> Record | None:
@@ -40,15 +52,19 @@ def read(cell: Files) -> Record | None:
     Raises:
         UserError: the file is damaged.
     """
-    try:
-        record = json.loads(cell.result.read_text())
-    except FileNotFoundError:
+    if not exists(cell.result):
         return None
-    except ValueError as error:
+    try:
+        record = json.loads(cell.result.read_text(encoding="utf-8"), parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{cell.result} is damaged; force=true runs the cell anew") from error
     if not isinstance(record, dict):
         raise UserError(f"{cell.result} is not a result; force=true runs the cell anew")
     return record
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def below(folder: Path) -> Iterator[Folder]:
@@ -56,10 +72,21 @@ def below(folder: Path) -> Iterator[Folder]:
     yield from (Folder(path.parent) for path in sorted(folder.rglob(RESULT)))
 
 
-def discard(cell: Files) -> None:
-    """Remove what would be shown or resumed."""
-    for path in (cell.result, cell.checkpoint):
-        path.unlink(missing_ok=True)
+def begin_anew(cell: Files) -> None:
+    """Mark a finished cell as one to be run; its old result goes when the new one is there.
+
+    One that is marked already is left as it is: what has begun is resumed.
+    """
+    if (cell.result.exists() or cell.checkpoint.exists()) and not cell.anew.exists():
+        cell.anew.touch()
+
+
+def resumable(cell: Files) -> bool:
+    """Whether there is a checkpoint, and not one of before the cell was run anew."""
+    if not exists(cell.checkpoint):
+        return False
+    began = cell.anew.stat().st_mtime_ns if cell.anew.exists() else 0
+    return cell.checkpoint.stat().st_mtime_ns >= began
 
 
 def require_same(stored: Mapping[str, Any], settings: Mapping[str, Any], folder: Path) -> None:

@@ -1,25 +1,46 @@
 """The settings of a cell: what is known, in which range."""
 
-import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
-    PositiveInt,
     StrictInt,
     StrictStr,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
-from typing_extensions import TypedDict
 
 from dsn_lab.data import sources
-from dsn_lab.data.wanted import Wanted
+from dsn_lab.data.wanted import OWN, Wanted
+from dsn_lab.errors import UserError
+from dsn_lab.records.numbers import (
+    MANY,
+    BelowOne,
+    NotNegative,
+    Positive,
+    Seed,
+    leaves,
+    number_or_whatever,
+    require_plain,
+)
+from dsn_lab.records.training_settings import (
+    OptimizerConfig,
+    SchedulerConfig,
+    TrainerConfig,
+    require_known,
+)
+
+# More threads than any machine has cores: the process dies of them.
+MOST_THREADS = 1024
+# Filters, taps or layers of a network: it could not be made of more in a lifetime.
+LARGEST_SIZE = 10_000
 
 Settings = dict[str, Any]
 
@@ -43,8 +64,10 @@ class DatasetConfig(_Checked):
     scaling: Literal["none", "train", "series"]
     path: str | None = None
     test_path: str | None = None
-    test_size: Annotated[float, Field(gt=0, lt=1)] | None = None
-    split_seed: Annotated[int, Field(ge=0)] | None = None
+    test_size: Annotated[float, Field(gt=0, lt=1), BeforeValidator(number_or_whatever)] | None = (
+        None
+    )
+    split_seed: Seed | None = None
     label: StrictInt | StrictStr | None = None
 
     @model_validator(mode="after")
@@ -56,21 +79,6 @@ class DatasetConfig(_Checked):
     def wanted(self) -> Wanted:
         """The same for the loader."""
         return Wanted(**self.model_dump(exclude={"scaling"}))
-
-
-class OptimizerConfig(TypedDict):
-    """What makes the optimizer; further keys are its own arguments."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-    name: str
-    lr: Annotated[float, Field(gt=0)]
-
-
-class TrainerConfig(TypedDict):
-    """Arguments of Lightning's Trainer."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-    max_epochs: PositiveInt
 
 
 class Config(_Checked):
@@ -85,39 +93,68 @@ class Config(_Checked):
     dst: Settings
     dsp: Settings
     optimizer: OptimizerConfig
-    scheduler: Settings
-    trainer: TrainerConfig
+    scheduler: SchedulerConfig
+    trainer: Annotated[TrainerConfig, BeforeValidator(require_known)]
     logger: Settings
-    sparsity: Annotated[float, Field(ge=0, lt=1)]
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
-    fold: Annotated[int, Field(ge=0)]
-    batch_size: PositiveInt | None
-    threads: PositiveInt | None
+    sparsity: BelowOne
+    seed: Seed
+    fold: Seed
+    batch_size: Positive | None
+    threads: Annotated[Positive, Field(le=MOST_THREADS)] | None
     data_dir: str | None
-    results_dir: str
+    results_dir: Annotated[str, Field(min_length=1)]
     output_dir: str
     force: bool
     dry_run: bool
     imports: list[str]
     recalibrate: bool
-    protocol_epochs: PositiveInt
-    penalty_weights: list[float] | None
+    tested_weights: Literal["best", "last"]
+    class_weights: Literal["none", "balanced"]
+    protocol_epochs: Positive
+    penalty_weights: list[NotNegative] | None
     penalise_frozen: bool
+    grown_state: str
     rule_settings: Settings
     archive_defaults: Settings
     sparse_layers: Settings
 
-    @field_validator("model", "dst", "dsp", "scheduler")
+    @field_validator("model", "dst", "dsp", "optimizer", "scheduler")
     @classmethod
-    def _numbers_are_not_quoted(cls, settings: Settings) -> Settings:
-        """One number written in two ways would be two runs."""
+    def _plain(cls, settings: Settings) -> Settings:
+        require_plain(settings)
         for key, value in settings.items():
-            if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", value):
+            if key.endswith("_epochs") and not (type(value) is int and 0 <= value <= MANY):
                 raise PydanticCustomError(
-                    "quoted", "{key}={value} is a number in quotes: leave them out",
+                    "epochs", "{key}={value}: must be a number of epochs",
                     {"key": key, "value": value},
                 )  # fmt: skip
         return settings
+
+    @field_validator("model")
+    @classmethod
+    def _of_some_size(cls, settings: Settings) -> Settings:
+        for key, value in leaves(settings):
+            if isinstance(value, int) and not isinstance(value, bool) and value > LARGEST_SIZE:
+                raise PydanticCustomError(
+                    "size", "{key}={value}: must be at most {most}",
+                    {"key": key, "value": value, "most": LARGEST_SIZE},
+                )  # fmt: skip
+        return settings
+
+    @model_validator(mode="after")
+    def _go_together(self) -> "Config":
+        named = self.dataset.archive != OWN and self.data_dir is not None
+        if named and not Path(str(self.data_dir)).expanduser().is_dir():
+            raise UserError(
+                f"data_dir={self.data_dir}: there is no such folder; correct it (or DSN_LAB_DATA), "
+                "or make it, to have data downloaded there"
+            )
+        if "max_steps" in self.trainer and self.dsp["name"] is not None:
+            raise UserError(
+                f"trainer.max_steps={self.trainer['max_steps']}: with dsp each phase has its "
+                "epochs; shorten trainer.max_epochs and dsp.finetune_epochs"
+            )
+        return self
 
     def methods(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """The groups ``dst`` and ``dsp`` that do something, with their settings."""
@@ -129,6 +166,12 @@ class Config(_Checked):
     def epochs(self) -> int:
         """All epochs: the trainer's, and those that methods add (settings named ``..._epochs``)."""
         return self.trainer["max_epochs"] + sum(_epochs(part) for _, part in self.methods())
+
+    @property
+    def longest_phase(self) -> int:
+        """Epochs for which one scheduler is stepped, at most: each phase has its own."""
+        added = (value for _, part in self.methods() for value in _each_epochs(part))
+        return max(self.trainer["max_epochs"], *added, 0)
 
     @property
     def epochs_of_protocol(self) -> int:
@@ -143,4 +186,8 @@ class Config(_Checked):
 
 
 def _epochs(settings: Mapping[str, Any]) -> int:
-    return sum(value for key, value in settings.items() if key.endswith("_epochs"))
+    return sum(_each_epochs(settings))
+
+
+def _each_epochs(settings: Mapping[str, Any]) -> list[int]:
+    return [value for key, value in settings.items() if key.endswith("_epochs")]

@@ -16,6 +16,7 @@ from dsn_lab.report.inputs import Inputs
 from dsn_lab.report.parts import Section
 from dsn_lab.report.tables import accuracy_flops as cost
 from dsn_lab.report.tables import (
+    choice,
     comparison,
     fields,
     overview,
@@ -100,6 +101,7 @@ def parts(inputs: Inputs) -> tuple[list[Section], list[tuple[str, str]]]:
         ("Accuracy against FLOPs", cost.section(inputs)),
         ("Receptive fields with and without groups", fields.section(inputs)),
         ("Structured pruning", pruning.section(inputs)),
+        (choice.TITLE, choice.section(inputs)),
         (sensitivity.TITLE, sensitivity.section(inputs)),
         (redundancy.TITLE, redundancy.section(inputs)),
     ]

@@ -55,7 +55,7 @@ def publish(results: Path, entity: str, project: str, dry_run: Path | None) -> l
 def workspace(collection: Collection, entity: str, project: str) -> Any:
     """Accuracy, its dependence on the ablated settings, training and topology."""
     sections = [
-        ws.Section("Accuracy", panels=[_accuracy(), *_datasets(collection)], is_open=True),
+        ws.Section("Accuracy", panels=[_accuracy()], is_open=True),
         ws.Section("Ablations", panels=_ablations(), is_open=True),
         ws.Section("Training", panels=_training()),
         ws.Section("Topology", panels=_topology()),
@@ -75,7 +75,7 @@ def report(collection: Collection, entity: str, project: str) -> Any:
     runs = collection.runs
     shortened = int((runs["epochs"] != runs["protocol_epochs"]).sum())
     grid = [
-        ("Accuracy", [_accuracy(), *_datasets(collection)]),
+        ("Accuracy", [_accuracy()]),
         ("Ablations", _ablations()),
         ("Training", _training()),
         ("Topology", _topology()),
@@ -124,22 +124,6 @@ def _accuracy() -> Any:
         max_runs_to_show=1000,
         max_bars_to_show=100,
     )
-
-
-def _datasets(collection: Collection) -> list[Any]:
-    """Accuracy by dataset, where there are several."""
-    if collection.runs["dataset"].nunique() < 2:
-        return []
-    return [
-        wr.BarPlot(
-            title="test accuracy by dataset",
-            metrics=["test_accuracy"],
-            groupby=wr.Config("dataset.name"),
-            groupby_aggfunc="mean",
-            groupby_rangefunc="stddev",
-            max_bars_to_show=200,
-        )
-    ]
 
 
 def _ablations() -> list[Any]:

@@ -25,8 +25,8 @@ def scatters(scores: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> Figure:
         axes.plot([low, 1], [low, 1], color="0.6", linewidth=1, zorder=1)
         axes.scatter(scores[across], scores[up], s=18, alpha=0.7, color=COLOURS[0], zorder=2)
         axes.set(xlabel=across, ylabel=up, xlim=(low, 1.01), ylim=(low, 1.01), aspect="equal")
-        axes.xaxis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, None, symbol=""))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, None, symbol=""))
         axes.grid(alpha=0.25)
     for axes in all_axes[len(pairs) :]:
         axes.remove()
@@ -85,7 +85,7 @@ def sensitivity(data: pd.DataFrame, stages: Sequence[str]) -> Figure:
     right.legend(frameon=False)
     for axes in (left, right):
         axes.set(xlabel="lambda", xscale="log")
-        axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, None))
         axes.grid(alpha=0.25)
     return figure
 
@@ -101,7 +101,7 @@ def compression(shares: pd.Series) -> Figure:
     ):
         axes.axvline(value, color=colour, linewidth=2, label=f"{name} {100 * value:.1f} %")
     axes.set(xlabel="share of parameters removed", ylabel="datasets", xlim=(0, 1))
-    axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, None))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
@@ -131,7 +131,7 @@ def field_sizes(layers: Sequence[Mapping[str, np.ndarray]]) -> Figure:
                 label=label if number == 1 else None,
             )
         axes.set(title=f"sparse layer {number}", xlabel="eNRF size (taps)")
-        axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, None))
         axes.grid(alpha=0.25)
     for axes in grid.flatten()[len(layers) :]:
         axes.remove()

@@ -8,12 +8,36 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from dsn_lab.data.formats.cells import is_number
 from dsn_lab.storage import written_whole
 
 LONG_TABLE = 40  # rows
 LONG_CELL = 40  # characters
 TYPOGRAPHY = {"±": r"$\pm$", "–": "--", "−": "$-$", "×": r"$\times$", "†": r"\dag{}"}
-ESCAPED = {c: f"\\{c}" for c in "%_#&$"}
+ESCAPED = {c: f"\\{c}" for c in "%_#&${}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+# What makes a spreadsheet take a cell for a formula.
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def escaped(text: str) -> str:
+    """Text as LaTeX prints it: none of it is a command."""
+    return "".join(ESCAPED.get(character, character) for character in text)
+
+
+def write_csv(data: pd.DataFrame, path: Path) -> None:
+    """Write numbers and text; no text is a formula to whoever opens the file."""
+    safe = data.map(_no_formula).rename(columns=_no_formula)
+    with written_whole(path) as temporary:
+        safe.to_csv(temporary, index=False)
+
+
+def _no_formula(cell: object) -> object:
+    text = isinstance(cell, str) and cell.startswith(FORMULAS)
+    return f"'{cell}" if text and not is_number(str(cell)) else cell
 
 
 @dataclass(frozen=True)
@@ -38,8 +62,7 @@ class Table:
 
     def write(self, folder: Path) -> None:
         """Write ``<name>.csv`` (the numbers) and ``<name>.tex`` (booktabs)."""
-        with written_whole(folder / f"{self.name}.csv") as temporary:
-            self.data.to_csv(temporary, index=False)
+        write_csv(self.data, folder / f"{self.name}.csv")
         with written_whole(folder / f"{self.name}.tex") as temporary:
             temporary.write_text(self.latex())
 
@@ -48,7 +71,7 @@ class Table:
         style = self.display.style.hide(axis="index").format(escape="latex")
         text = style.format_index(escape="latex", axis=1).to_latex(
             hrules=True,
-            caption="".join(ESCAPED.get(c, c) for c in self.caption),
+            caption=escaped(self.caption),
             label=f"tab:{self.name}",
             column_format="".join("l" if self.is_text(c) else "r" for c in self.display.columns),
             environment="longtable" if len(self.display) > LONG_TABLE else "table",
@@ -97,9 +120,8 @@ class Picture:
         """Write ``<name>.png``, ``<name>.csv`` and ``<name>.tex``, which includes the image."""
         with written_whole(folder / f"{self.name}.png") as temporary:
             temporary.write_bytes(self.png)
-        with written_whole(folder / f"{self.name}.csv") as temporary:
-            self.data.to_csv(temporary, index=False)
-        caption = "".join(ESCAPED.get(c, c) for c in self.caption)
+        write_csv(self.data, folder / f"{self.name}.csv")
+        caption = escaped(self.caption)
         for character, command in TYPOGRAPHY.items():
             caption = caption.replace(character, command)
         with written_whole(folder / f"{self.name}.tex") as temporary:

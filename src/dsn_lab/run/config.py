@@ -1,6 +1,6 @@
 """From Hydra's composition to a cell: what is registered with Hydra, checked and refused."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import ValidationError
 
+from dsn_lab.data.wanted import OWN
 from dsn_lab.errors import UserError, described
 from dsn_lab.records import identity
 from dsn_lab.records.cell import Cell, deciding
@@ -18,6 +19,18 @@ CHOICES = ("model", "dst", "dsp")
 # Not resolved to find a cell's folder: places, some of which are named by it.
 PLACES = {"hydra", "output_dir", "results_dir", "data_dir", "logger"}
 MARK = "<unread>"
+# Settings that one of single runs and sweeps would not read.
+SINGLE_ONLY = {
+    "output_dir": "in a sweep each cell has its own folder; give results_dir=",
+    "hydra.run": "a sweep has no use for it; give results_dir=",
+}
+SWEEP_ONLY = {
+    "hydra/launcher": "only a sweep is launched; give -m (--multirun), too",
+    "hydra.launcher": "only a sweep is launched; give -m (--multirun), too",
+    "hydra/sweeper": "only a sweep has a sweeper; give -m (--multirun), too",
+    "hydra.sweeper": "only a sweep has a sweeper; give -m (--multirun), too",
+    "hydra.run": "give output_dir=",
+}
 
 
 def cell(cfg: DictConfig, folder: Path, choices: Mapping[str, str]) -> Cell:
@@ -78,6 +91,37 @@ def refuse_unread(keys: Iterable[str], choices: Mapping[str, str]) -> None:
         raise UserError(f"{key}: nothing reads it with {chosen}; leave it out")
 
 
+def refuse_misplaced(given: Iterable[str], *, in_sweep: bool) -> None:
+    """Raise UserError for settings that only a single run reads, or only a sweep."""
+    misplaced = SINGLE_ONLY if in_sweep else SWEEP_ONLY
+    for key in sorted(given):
+        for begins, what_to_do in misplaced.items():
+            if key == begins or key.startswith(f"{begins}."):
+                raise UserError(f"{key}: {what_to_do}")
+
+
+def refuse_half_a_sweep(sweep: str, varied: Iterable[str], given: Collection[str]) -> None:
+    """Raise UserError for +sweep= in a single run that does not set all that the sweep varies.
+
+    W&B's agents run a sweep's cells one by one, each with everything set.
+    """
+    if left := [key for key in varied if key not in given]:
+        raise UserError(f"sweep={sweep}: it varies {', '.join(left)}, which needs -m (--multirun)")
+
+
+def refuse_contradictions(
+    cfg: DictConfig, given: Iterable[str], choices: Mapping[str, str]
+) -> None:
+    """Raise UserError if a name or archive was given that is not the chosen dataset's."""
+    if cfg.dataset.archive == OWN and "dataset.archive" not in given:
+        return
+    for key in sorted({"dataset.name", "dataset.archive"} & set(given)):
+        raise UserError(
+            f"{key}={OmegaConf.select(cfg, key)}: dataset={choices['dataset']} says it already; "
+            "choose a dataset by dataset=NAME"
+        )
+
+
 def decisive(cfg: DictConfig, *, typed: bool = False) -> Settings:
     """The settings that decide a result, of a composed configuration that need not be checked."""
     return identity.settings_of(_resolved(cfg), typed=typed)
@@ -103,7 +147,7 @@ def _cell(which: str = "", *, _root_: DictConfig) -> str:
     """
     import_modules(list(_root_.imports))
     choices = dict(HydraConfig.get().runtime.choices)
-    places: Settings = dict.fromkeys(("output_dir", "results_dir"), "")
+    places: Settings = dict.fromkeys(("output_dir", "results_dir"), "there")
     places |= {"data_dir": _root_.data_dir, "logger": {}}
     settings = deciding(checked(_resolved(_root_) | places))
     typed = decisive(_root_, typed=True)

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from dsn_lab.data import sources
 from dsn_lab.data.folder import data_folder
+from dsn_lab.data.names import UCR_OF_2018
 from dsn_lab.data.wanted import OWN, name_of
 from dsn_lab.records.settings import DatasetConfig
 
@@ -115,3 +116,4 @@ def _given(arguments: Iterable[str], option: str) -> list[str]:
 OmegaConf.register_new_resolver(
     "dataset_name", lambda path: name_of(str(path)) if path else OWN, replace=True
 )
+OmegaConf.register_new_resolver("came_in_2018", lambda name: name in UCR_OF_2018, replace=True)

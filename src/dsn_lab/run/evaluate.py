@@ -1,5 +1,6 @@
 """The final test of one or several networks."""
 
+import copy
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +11,8 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from dsn_lab.data.module import TimeSeriesData
+from dsn_lab.errors import UserError
+from dsn_lab.nn.prototypes import Prototypical
 from dsn_lab.records.cell import Files
 from dsn_lab.run.task import Classification
 from dsn_lab.storage import written_whole
@@ -26,7 +29,11 @@ def test_each(
     *,
     recalibrate: bool,
 ) -> dict[str, Measures]:
-    """Test each network once; the last one stays in the task.
+    """Test each network with BatchNorm's statistics as set; the last one stays in the task.
+
+    With the statistics that the setting does not ask for, the accuracy is recorded and nothing
+    follows from it: ``test_accuracy_running`` is with the means of training,
+    ``test_accuracy_recalibrated`` with those of the training set; ``test_accuracy`` is one of them.
 
     Writes ``predictions.npz``: ``labels`` ``(n,)`` and for each name the probabilities
     ``(n, n_classes)`` of the test series.
@@ -38,14 +45,26 @@ def test_each(
         networks: by name.
         files: the run's.
         recalibrate: estimate BatchNorm's statistics anew first, on the training set.
+
+    Raises:
+        UserError: a network has diverged, which only its outputs show.
     """
-    measured, probabilities = {}, {}
+    measured, probabilities, accuracies = {}, {}, {}
     for name, network in networks.items():
         task.network = network.to(task.device)
-        if recalibrate:
-            recalibrated(network, data, task.device)
-        (logged,) = trainer.test(task, data, verbose=False)
-        measured[name] = {key: round(value, 6) for key, value in logged.items()}
+        other = copy.deepcopy(network)
+        for each, anew in ((other, not recalibrate), (network, recalibrate)):
+            task.network = each
+            if anew:
+                recalibrated(each, data, task.device)
+            settled(each, data)
+            if each is network:
+                require_finite(network, data, task.device)
+            (logged,) = trainer.test(task, data, verbose=False)
+            rounded = {key: round(value, 6) for key, value in logged.items()}
+            which = "recalibrated" if anew else "running"
+            accuracies[f"test_accuracy_{which}"] = rounded["test_accuracy"]
+        measured[name] = rounded | accuracies
         probabilities[name] = torch.cat(task.test_probabilities).numpy()
     _write_predictions(files, data.dataset.y_test, probabilities)
     return measured
@@ -54,6 +73,33 @@ def test_each(
 def recalibrated(network: nn.Module, data: TimeSeriesData, device: torch.device) -> None:
     """Estimate BatchNorm's statistics anew, in place, on the training set."""
     update_bn(data.calibration_batches(), network, device)
+
+
+@torch.no_grad()
+def require_finite(network: nn.Module, data: TimeSeriesData, device: torch.device) -> None:
+    """Refuse weights whose outputs on the training set are not all finite.
+
+    An epoch's loss is the mean over its steps, the weights are those after its last one: the loss
+    may be the lowest ever, and that step the one that went astray.
+
+    Raises:
+        UserError: some are not.
+    """
+    training = network.training
+    network.eval()
+    finite = all(network(x.to(device)).isfinite().all() for x, _ in data.calibration_batches())
+    network.train(training)
+    if not finite:
+        raise UserError(
+            "training diverged: the outputs of the best weights are not finite; lower "
+            "optimizer.lr, or check the range of the data (dataset.scaling)"
+        )
+
+
+def settled(network: nn.Module, data: TimeSeriesData) -> None:
+    """Make, in place, of the training set what a network needs of it besides its weights."""
+    if isinstance(network, Prototypical):
+        network.settle(data.calibration_batches())
 
 
 def _write_predictions(

@@ -48,7 +48,7 @@ def loop_of(
         UserError: a setting cannot be used.
     """
     # In this order: the best weights are those that reached the loss, before any topology update.
-    callbacks = [BestWeights(), *methods(config), *watching]
+    callbacks = [BestWeights(config.tested_weights), *methods(config), *watching]
     return trainer(config.trainer, folder, callbacks, logger)
 
 

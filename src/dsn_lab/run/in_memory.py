@@ -29,7 +29,7 @@ from dsn_lab.records.provenance import provenance
 from dsn_lab.records.settings import Config
 from dsn_lab.run import config as configuration
 from dsn_lab.run import dataset as datasets
-from dsn_lab.run.evaluate import recalibrated
+from dsn_lab.run.evaluate import recalibrated, require_finite, settled
 from dsn_lab.run.fitting import loop_of, train
 from dsn_lab.run.keeping import History
 from dsn_lab.run.preparation import prepare_on
@@ -61,7 +61,7 @@ def fit(
     """
     config = composed((*settings, f"threads={threads}"))
     dataset = _dataset(x, y, config.dataset.scaling)
-    watching: list[Callback] = [Progress()] if verbose else []
+    watching: list[Callback] = [Progress(always=True)] if verbose else []
     with undisturbed():
         prepared = prepare_on(dataset, config)
         loop = loop_of(config, Path(os.devnull), [*watching, History()])
@@ -72,6 +72,8 @@ def fit(
         network = list(trained.stages.values())[-1]
         if config.recalibrate:
             recalibrated(network, prepared.data, prepared.task.device)
+        settled(network, prepared.data)
+        require_finite(network, prepared.data, prepared.task.device)
         network = network.cpu().eval()
     origin = {"dataset": NAME, "sha256_train": _digest(x, y), "seed": config.seed, **provenance()}
     assert dataset.cleaning is not None

@@ -3,30 +3,36 @@
 import csv
 import time
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from dsn_lab.records.cell import Files
 from dsn_lab.run.task import Classification
-from dsn_lab.storage import written_whole
+from dsn_lab.storage import torch_bytes, written_whole
 
 # Files are written again once this many times the cost of writing them has passed.
 PACE = 50
 
 
 class BestWeights(Callback):
-    """Keep, in memory, the weights of the epoch of lowest mean training loss.
+    """Keep, in memory, the weights of the epoch of lowest mean training loss, or of the last.
 
     Of equal losses the latest counts. Everything travels in the trainer's checkpoints.
+
+    Args:
+        which: ``best`` or ``last``, which is the last one whose loss is a finite number.
     """
 
     state_key = "BestWeights"  # in checkpoints, whatever the class is called
 
-    def __init__(self) -> None:
+    def __init__(self, which: Literal["best", "last"] = "best") -> None:
+        self.which = which
         self.reset()
 
     def reset(self) -> None:
@@ -39,7 +45,7 @@ class BestWeights(Callback):
         """Copy the network if this epoch was the best so far."""
         assert isinstance(pl_module, Classification)
         loss = pl_module.train_loss.compute()
-        if loss <= self.loss:
+        if loss <= self.loss or (self.which == "last" and isfinite(loss)):
             self.loss, self.epoch = loss, trainer.current_epoch
             state = pl_module.network.state_dict()
             self.weights = {name: tensor.clone() for name, tensor in state.items()}
@@ -97,6 +103,19 @@ class History(Checkpoint):
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.rows)
+
+
+class PlainFiles(TorchCheckpointIO):
+    """Writes checkpoints right where they go.
+
+    Lightning takes a way through the temporary folder, and an error then names that.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write it."""
+        Path(path).write_bytes(torch_bytes(checkpoint))
 
 
 class LastState(Checkpoint):

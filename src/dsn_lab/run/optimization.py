@@ -2,8 +2,11 @@
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
+from math import isfinite
 from typing import Any
 
 import torch
@@ -13,39 +16,65 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from dsn_lab.errors import UserError
 
+# The schedule is tried over so many epochs at most.
+TRIED = 20_000
+
 
 def optimizer(settings: Mapping[str, Any]) -> Callable[..., Optimizer]:
-    """What makes the optimizer from the parameters, tried on one of its own.
+    """What makes the optimizer from the parameters; it has taken steps of one of its own.
 
     Args:
         settings: ``name`` of a class in ``torch.optim``, and its arguments.
 
     Raises:
-        UserError: there is no such class, or it refuses an argument.
+        UserError: there is no such class, it refuses an argument, or it cannot take a step.
     """
-    made: Callable[..., Optimizer] = _tried(
-        torch.optim, Optimizer, "optimizer", settings, [nn.Parameter(torch.zeros(1))]
-    )
-    return made
+    make: Callable[..., Optimizer] = _named(torch.optim, Optimizer, "optimizer", settings)
+    with _refusing("optimizer"):
+        weight = nn.Parameter(torch.ones(2, 2))
+        tried = make([weight])
+        for _ in range(2):
+            weight.grad = torch.ones(2, 2)
+            tried.step()
+        pickle.dumps(tried.state_dict())
+    return make
 
 
-def scheduler(settings: Mapping[str, Any]) -> Callable[[Optimizer], LRScheduler]:
-    """What makes the scheduler from the optimizer, tried on one of its own.
+def scheduler(
+    settings: Mapping[str, Any], lr: float, epochs: int
+) -> Callable[[Optimizer], LRScheduler]:
+    """What makes the scheduler from the optimizer; it has been tried over all epochs.
 
     Args:
         settings: ``name`` of a class in ``torch.optim.lr_scheduler``, and its arguments.
+        lr: the learning rate that it begins with.
+        epochs: the steps that it will take.
 
     Raises:
-        UserError: there is no such class, or it refuses an argument.
+        UserError: there is no such class, it refuses an argument, or a learning rate that it
+            comes to is not a positive number.
     """
-    trial = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    made: Callable[[Optimizer], LRScheduler] = _tried(
-        torch.optim.lr_scheduler, LRScheduler, "scheduler", settings, trial
+    make: Callable[[Optimizer], LRScheduler] = _named(
+        torch.optim.lr_scheduler, LRScheduler, "scheduler", settings
     )
-    return made
+    with _refusing("scheduler"):
+        trial = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr)
+        made = make(trial)
+        for epoch in range(min(epochs, TRIED)):
+            rate = float(trial.param_groups[0]["lr"])
+            if not isfinite(rate) or rate < 0:
+                raise UserError(f"scheduler: the learning rate of epoch {epoch} would be {rate:g}")
+            trial.step()
+            if isinstance(made, ReduceLROnPlateau):
+                made.step(1.0)
+            else:
+                made.step()
+        pickle.dumps(made.state_dict())
+    return make
 
 
-def _tried(module: Any, base: type, group: str, settings: Mapping[str, Any], trial: Any) -> Any:
+def _named(module: Any, base: type, group: str, settings: Mapping[str, Any]) -> Any:
+    """The class that is named, with its arguments."""
     known: dict[str, Any] = {
         name: each
         for name, each in vars(module).items()
@@ -55,12 +84,16 @@ def _tried(module: Any, base: type, group: str, settings: Mapping[str, Any], tri
     if name not in known:
         near = difflib.get_close_matches(str(name), known, n=3) or sorted(known)
         raise UserError(f"{group}.name={name}: must be a class of torch, as {', '.join(near)}")
-    make = partial(known[name], **{key: each for key, each in settings.items() if key != "name"})
+    return partial(known[name], **{key: each for key, each in settings.items() if key != "name"})
+
+
+@contextmanager
+def _refusing(group: str) -> Iterator[None]:
+    """Whatever torch raises while something is tried is the settings' fault."""
     try:
-        made = make(trial)
-        if isinstance(made, LRScheduler) and not isinstance(made, ReduceLROnPlateau):
-            trial.step()
-            made.step()
-    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
-        raise UserError(f"{group}: {error}".splitlines()[0]) from error
-    return make
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        said = str(error).splitlines() or [type(error).__name__]
+        raise UserError(f"{group}: {said[0].strip()}") from error

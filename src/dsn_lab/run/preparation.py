@@ -1,27 +1,30 @@
 """What is made before training begins: data, network, task, callbacks, trainer."""
 
-import difflib
-import inspect
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
+from numpy.typing import NDArray
 
 from dsn_lab import registry
 from dsn_lab.data.load import Dataset, load_dataset
 from dsn_lab.data.module import TimeSeriesData, default_batch_size
 from dsn_lab.errors import UserError
 from dsn_lab.nn import cost
+from dsn_lab.nn.sizes import sizes
 from dsn_lab.records.networks import pruned_shape
 from dsn_lab.records.settings import Config
 from dsn_lab.run import epochs, optimization
+from dsn_lab.run.keeping import PlainFiles
 from dsn_lab.run.task import Classification
 from dsn_lab.sparse.layer import SparseConv1d
 
@@ -30,7 +33,6 @@ CORES = torch.get_num_threads()
 # FLOPs of a forward pass, all series of a batch together: HAR's takes 6.5e8, ECG200's 2.4e8. In
 # smaller ones threads wait for each other, and on a busy machine for the scheduler.
 LARGE_STEP = 4e8
-OUR_TRAINER_KEYS = {"logger", "callbacks", "default_root_dir", "plugins"}
 
 
 @dataclass(frozen=True)
@@ -68,18 +70,39 @@ def prepare_on(dataset: Dataset, config: Config) -> Prepared:
     n_classes = len(dataset.classes)
     shape = pruned_shape(Path(config.shape_from)) if config.shape_from else {}
     settings = {key: value for key, value in config.model.items() if key not in shape}
-    network = registry.networks.make(settings, in_channels=channels, n_classes=n_classes, **shape)
-    _require_sensible_kernels(network, time)
+    given = sizes(settings["name"], channels, n_classes, time)
+    with _fitting_memory():
+        network = registry.networks.make(settings, **given, **shape)
+    _require_sensible_kernels(network, time, config.model.get("sparsity"))
     batch_size = config.batch_size or default_batch_size(len(dataset.y_train))
+    _require_spread(len(dataset.y_train), batch_size, time)
     torch.set_num_threads(config.threads or threads_for(network, (batch_size, channels, time)))
     whole = epochs.possible(config.trainer, config.logger["name"])
     task = (epochs.WholeEpochs if whole else Classification)(
         network,
         n_classes,
         optimization.optimizer(config.optimizer),
-        optimization.scheduler(config.scheduler),
+        optimization.scheduler(config.scheduler, config.optimizer["lr"], config.longest_phase),
+        class_weights(dataset.y_train) if config.class_weights == "balanced" else None,
     )
     return Prepared(dataset, TimeSeriesData(dataset, batch_size, config.seed), task)
+
+
+@contextmanager
+def _fitting_memory() -> Iterator[None]:
+    """What does not fit into memory is too large a network, and no failure of ours."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "alloc" in str(error):
+            raise UserError("model: the network does not fit into memory") from error
+        raise
+
+
+def class_weights(labels: NDArray[np.int64]) -> torch.Tensor:
+    """Weights ``n / (n_classes * n_of_class)``: every class counts alike, a series 1 on average."""
+    counts = np.bincount(labels)
+    return torch.from_numpy(len(labels) / (len(counts) * counts)).float()
 
 
 def threads_for(network: torch.nn.Module, batch: tuple[int, int, int]) -> int:
@@ -103,15 +126,31 @@ def methods(config: Config) -> list[Callback]:
     ]
 
 
-def _require_sensible_kernels(network: torch.nn.Module, time: int) -> None:
-    """Refuse kernels most of whose taps could never see anything but padding."""
+def _require_sensible_kernels(network: torch.nn.Module, time: int, sparsity: Any) -> None:
+    """Refuse kernels that see nothing but padding, and layers without an active weight."""
     longest = max(2 * time - 1, 39)
     for module in network.modules():
+        if isinstance(module, SparseConv1d) and sum(module.active) == 0:
+            most = sum(module.region_sizes)
+            raise UserError(
+                f"sparsity={sparsity}: leaves no active weight in a layer of {most} places; lower "
+                "it, or make the network wider"
+            )
         if isinstance(module, SparseConv1d) and module.shape[2] > longest:
             raise UserError(
                 f"model.kernel_size={module.shape[2]}: series of {time} steps allow at most "
                 f"{longest}; taps further out would see nothing but padding"
             )
+
+
+def _require_spread(n_train: int, batch_size: int, time: int) -> None:
+    """Refuse batches with one value a channel, of which BatchNorm finds no spread."""
+    last = n_train % batch_size or min(batch_size, n_train)
+    if time == 1 and 1 in (last, batch_size):
+        raise UserError(
+            f"batch_size={batch_size}: a batch of the {n_train} training series holds one series "
+            "of one step, and BatchNorm needs two values; choose another batch_size"
+        )
 
 
 def trainer(
@@ -120,23 +159,19 @@ def trainer(
     """Lightning's Trainer with the arguments given.
 
     Raises:
-        UserError: one of them is none of the Trainer's, or it refuses it.
+        UserError: it refuses one of them.
     """
     quieten()
-    known = inspect.signature(Trainer).parameters.keys() - OUR_TRAINER_KEYS
-    for key in given.keys() - known:
-        near = difflib.get_close_matches(key, known, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
-        raise UserError(f"trainer.{key}: not a Trainer argument that can be set here; {hint}")
     arguments = {"enable_model_summary": False, "enable_progress_bar": False, **given}
+    # Submitit queues a job again, with everything it was called with; not Lightning.
+    on_slurm = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
     try:
         return Trainer(
             **arguments,
             callbacks=list(callbacks),
             logger=logger or False,
             default_root_dir=folder,
-            # Submitit queues a job again, with everything it was called with; not Lightning.
-            plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
+            plugins=[PlainFiles(), *on_slurm],
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error

@@ -24,11 +24,15 @@ LOG_SECONDS = 30
 
 
 class Progress(Callback):
-    """Show epochs, loss, accuracy and time left; without a terminal, log a line now and then."""
+    """Show epochs, loss, accuracy and time left; without a terminal, log a line now and then.
 
-    def __init__(self) -> None:
+    Args:
+        always: show the bar where there is no terminal, too, as in a notebook.
+    """
+
+    def __init__(self, *, always: bool = False) -> None:
         self._console = Console(stderr=True)
-        self._seen = self._console.is_terminal
+        self._seen = always or self._console.is_terminal
         self._shown, self._metrics = time.monotonic(), ""
         self._bar = RichProgress(
             TextColumn("epoch"),

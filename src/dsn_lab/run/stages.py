@@ -54,6 +54,18 @@ class Staged(Callback):
 
 
 @runtime_checkable
+class Choosy(Protocol):
+    """A callback that does not work with every network."""
+
+    def require_usable(self, network: nn.Module) -> None:
+        """Refuse a network before anything is trained.
+
+        Raises:
+            UserError: naming the setting.
+        """
+
+
+@runtime_checkable
 class Renewable(Protocol):
     """A callback that a training of fresh weights, later in the same run, concerns."""
 

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric, MetricCollection
 
+from dsn_lab.nn.prototypes import Prototypical
 from dsn_lab.prune.channels import Prunable
 from dsn_lab.registry import metrics
 from dsn_lab.run.mean import Mean
@@ -26,6 +27,7 @@ class Classification(LightningModule):
         n_classes: number of classes, at least 2.
         optimizer: makes the optimizer from the parameters.
         scheduler: makes the learning-rate scheduler, which is stepped once an epoch.
+        class_weights: factor of each class's loss ``(n_classes,)``; None: 1.
     """
 
     def __init__(
@@ -34,10 +36,12 @@ class Classification(LightningModule):
         n_classes: int,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler],
+        class_weights: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.class_weights = class_weights
         self.train_loss, self.train_accuracy = Mean(), Mean()
         # Added to the loss; each is called after the network's forward pass, and logged.
         self.penalties: dict[str, Callable[[], Tensor]] = {}
@@ -96,8 +100,11 @@ class Classification(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Mean cross-entropy of a batch and the penalties."""
         x, y = batch
-        logits = self.network(x)
-        loss = F.cross_entropy(logits, y)
+        logits = self.network(x, y) if isinstance(self.network, Prototypical) else self.network(x)
+        if self.class_weights is None:
+            loss = F.cross_entropy(logits, y)
+        else:
+            loss = self._weighted(logits, y, self.class_weights.to(logits))
         for name, penalise in self.penalties.items():
             penalty = penalise()
             self._penalised[name].append(penalty.detach())
@@ -105,6 +112,11 @@ class Classification(LightningModule):
         self.train_loss.update(loss.detach(), 1)
         self.train_accuracy.update((logits.detach().argmax(dim=1) == y).sum(), len(y))
         return loss
+
+    @staticmethod
+    def _weighted(logits: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+        """The mean over the batch, whatever the sum of its weights."""
+        return F.cross_entropy(logits, y, weight=weights, reduction="sum") / len(y)
 
     def on_train_epoch_start(self) -> None:
         """Begin the epoch's means anew; log the learning rate that it trains with."""
@@ -148,7 +160,7 @@ class Classification(LightningModule):
         logits = self(x)
         self.test_loss.update(F.cross_entropy(logits, y), len(y))
         self.test_metrics.update(logits, y)
-        self.test_probabilities.append(logits.softmax(dim=1).cpu())
+        self.test_probabilities.append(logits.float().softmax(dim=1).cpu())
 
     def on_test_epoch_end(self) -> None:
         """Log loss and metrics over the whole test set."""

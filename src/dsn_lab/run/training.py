@@ -1,7 +1,6 @@
 """Train a network by the protocol and test it once."""
 
 import logging
-import pickle
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,18 +21,38 @@ from dsn_lab.records.provenance import provenance
 from dsn_lab.run.evaluate import test_each
 from dsn_lab.run.fitting import Trained, loop_of, train
 from dsn_lab.run.keeping import History, LastState
-from dsn_lab.run.preparation import Prepared, prepare
+from dsn_lab.run.preparation import Prepared, methods, prepare, trainer
 from dsn_lab.run.progress import Progress
-from dsn_lab.run.stages import Tested
+from dsn_lab.run.stages import Choosy, Tested
 from dsn_lab.sparse.layer import last_backend
+from dsn_lab.storage import DamagedError, read_torch
 
 log = logging.getLogger(__name__)
 
 
-def train_and_test(cell: Cell) -> results.Record:
+def prepare_and_try(cell: Cell) -> Prepared:
+    """Make what training needs, and what can only be made later once in vain.
+
+    Raises:
+        UserError: a setting or the data cannot be used.
+    """
+    prepared = prepare(cell.config)
+    asked = methods(cell.config)
+    for method in asked:
+        if isinstance(method, Choosy):
+            method.require_usable(prepared.task.network)
+    trainer(cell.config.trainer, cell.folder, [], None)
+    return prepared
+
+
+def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
     """Train on the training set, test once with the weights of lowest training loss.
 
     Checkpoint, metrics, figures and weights go to the cell's folder; a checkpoint there is resumed.
+
+    Args:
+        cell: whose folder is there.
+        prepared: by :func:`prepare_and_try`.
 
     Returns:
         What was measured, flat.
@@ -42,7 +61,6 @@ def train_and_test(cell: Cell) -> results.Record:
         UserError: a setting or the data cannot be used, the checkpoint is damaged or of another
             run, or training diverged.
     """
-    prepared = prepare(cell.config)
     data, task, facts = prepared.data, prepared.task, prepared.dataset.facts
     history = History()
     digests = {key: str(facts[key]) for key in results.DATA}
@@ -113,18 +131,33 @@ def _sizes(prepared: Prepared, network: nn.Module) -> results.Record:
 
 def _checkpoint_to_resume(cell: Cell, data: Mapping[str, str]) -> Path | None:
     path = cell.checkpoint
-    if not path.exists():
+    if not results.resumable(cell):
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        epoch = _require_own(cell, data)
+    except UserError:
+        if not cell.config.force:
+            raise
+        return None
+    log.info("resuming after epoch %d from %s", epoch, path)
+    return path
+
+
+def _require_own(cell: Cell, data: Mapping[str, str]) -> int:
+    """The epoch of a cell's checkpoint.
+
+    Raises:
+        UserError: it is damaged, or of other settings or data.
+    """
+    try:
+        state = read_torch(cell.checkpoint)
         kept = state["callbacks"]["LastState"]
-        stored = identity.recorded(kept["settings"])
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path} is damaged; force=true runs the cell anew") from error
+        stored, epoch = identity.recorded(kept["settings"]), int(state["epoch"])
+    except (DamagedError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"{cell.checkpoint} is damaged; force=true runs the cell anew") from error
     results.require_same(stored, cell.settings, cell.folder)
     results.require_same_data(kept.get("data", {}), data, cell.folder)
-    log.info("resuming after epoch %d from %s", state["epoch"], path)
-    return path
+    return epoch
 
 
 def _fit(loop: Trainer, prepared: Prepared, checkpoint: Path | None, folder: Path) -> Trained:

@@ -1,6 +1,6 @@
 """Dynamic sparse training as a Lightning Callback (Algorithm 1)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from typing import Annotated, Any
@@ -10,15 +10,16 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from pydantic import AfterValidator, Field, PositiveInt, validate_call
 from pydantic_core import PydanticCustomError
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dsn_lab.errors import UserError
 from dsn_lab.registry import drops, growths, sparse_training
 from dsn_lab.sparse.growth.base import Group, Growth, groups_of
-from dsn_lab.sparse.layer import SparseConv1d
+from dsn_lab.sparse.layer import Observer, SparseConv1d
+from dsn_lab.sparse.moments import MOMENTS, State, ZeroMoments
 from dsn_lab.sparse.schedule import drop_fraction, update_due
-from dsn_lab.sparse.update import State, apply, drop_and_grow
+from dsn_lab.sparse.update import apply, drop_and_grow
 
 NAME = "dynamic_sparse_training"
 
@@ -52,8 +53,9 @@ class DynamicSparseTraining(Callback):
         growth: where weights grow: a module's of ``sparse/growth``, by name; or with settings,
             ``{name: momentum, decay: 0.95}``.
         drop: which weights go: a module's of ``sparse/drop``, by name.
-        state: what the optimizer knows of a grown weight: ``zero``, or second moments at their
-            ``mean`` over the layer's other weights.
+        state: what the optimizer knows of a grown weight: ``zero``, nothing; second moments at
+            their ``mean`` over the layer's other weights; or ``dense``, Adam's moments of all its
+            gradients, active or not, as in the authors' code, for which every step is dense.
         update_every: update interval Delta T, in epochs.
         update_steps: training steps that must lie between updates: a floor for small datasets,
             whose epochs are few steps; null: none.
@@ -87,6 +89,8 @@ class DynamicSparseTraining(Callback):
         self.state = state
         self.update_every, self.update_steps = update_every, update_steps
         self.alpha, self.alpha_end, self.stop = alpha, alpha_end, stop
+        if alpha_end > alpha:
+            raise UserError(f"dst.alpha_end={alpha_end}: must be at most dst.alpha={alpha}")
         if not self.growth.moves:
             moving: dict[str, Any] = {"drop": drop, "state": state, "alpha": alpha}
             moving |= {"alpha_end": alpha_end, "stop": stop}
@@ -95,10 +99,16 @@ class DynamicSparseTraining(Callback):
         self.layers: list[SparseConv1d] = []
         self.groups: list[list[Group]] = []
         self.rules: list[Growth] = []
+        self.moments: list[ZeroMoments] = []
         self.explored: list[Tensor] = []
         self.updated = 0
         self.epochs = 0
         self.since = {"epoch": 0, "step": 0}
+
+    def require_usable(self, network: nn.Module) -> None:
+        """Refuse a network without sparse layers."""
+        if not any(isinstance(module, SparseConv1d) for module in network.modules()):
+            raise UserError(f"dst: {type(network).__name__} has no sparse layers; use dst=none")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the sparse layers; what they start with counts as explored."""
@@ -106,9 +116,6 @@ class DynamicSparseTraining(Callback):
             assert trainer.max_epochs is not None
             self.epochs = trainer.max_epochs
             self._find(pl_module)
-            if not self.layers:
-                network = type(pl_module.network).__name__
-                raise UserError(f"dst: {network} has no sparse layers; use dst=none")
             self._forget()
             self.updated = 0
 
@@ -118,6 +125,7 @@ class DynamicSparseTraining(Callback):
 
     def _forget(self) -> None:
         self.rules = [deepcopy(self.growth) for _ in self.layers]
+        self.moments = [MOMENTS[self.state]() for _ in self.layers]
         self.explored = [layer.mask for layer in self.layers]
 
     def renew(self, trainer: Trainer, pl_module: LightningModule, epochs: int) -> None:
@@ -134,6 +142,7 @@ class DynamicSparseTraining(Callback):
             "generator": self.generator.bit_generator.state,
             "explored": [explored.cpu() for explored in self.explored],
             "rules": [rule.state_dict() for rule in self.rules],
+            "moments": [moments.state_dict() for moments in self.moments],
             "updated": self.updated,
             "since": self.since,
             "epochs": self.epochs,
@@ -145,6 +154,8 @@ class DynamicSparseTraining(Callback):
         self.explored = list(state_dict["explored"])
         for rule, state in zip(self.rules, state_dict.get("rules", []), strict=False):
             rule.load_state_dict(state)
+        for moments, known in zip(self.moments, state_dict.get("moments", []), strict=False):
+            moments.load_state_dict(known)
         self.updated = state_dict.get("updated", 0)
         self.since = state_dict.get("since", self.since)
         self.epochs = state_dict.get("epochs", self.epochs)
@@ -168,26 +179,37 @@ class DynamicSparseTraining(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Show the growth rule the dense gradients of the steps that it observes."""
-        if self.growth.observes == "nothing":
+        """Show growth rules and moments the dense gradients of the steps that they observe."""
+        if not self._is_watched():
             return
         last = batch_idx + 1 == trainer.num_training_batches
         observed = {
+            "nothing": False,
             "updates": last and self._due(trainer, trainer.global_step + 1),
             "epochs": last,
             "steps": True,
         }
-        if observed[self.growth.observes]:
-            for layer, rule, groups in zip(self.layers, self.rules, self.groups, strict=True):
-                layer.observer = partial(rule.observe, groups=groups)
+        options = trainer.optimizers[0].param_groups[0]
+        for layer, rule, moments, groups in zip(
+            self.layers, self.rules, self.moments, self.groups, strict=True
+        ):
+            observers: list[Observer] = []
+            if observed[rule.observes]:
+                observers.append(partial(rule.observe, groups=groups))
+            if observed[moments.observes]:
+                observers.append(partial(moments.observe, options=options))
+            layer.observer = partial(_each, observers) if observers else None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Let the layers be sparse again."""
-        if self.growth.observes != "nothing":
+        if self._is_watched():
             for layer in self.layers:
                 layer.observer = None
+
+    def _is_watched(self) -> bool:
+        return {self.growth.observes, MOMENTS[self.state].observes} != {"nothing"}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Update every layer when due, and log."""
@@ -232,8 +254,15 @@ class DynamicSparseTraining(Callback):
             layer, groups, self.score, self.rules[index], fraction, self.generator
         )
         state = optimizer.state[layer.values]
-        apply(moves, layer, {k: v for k, v in state.items() if _is_of(v, layer)}, self.state)
+        apply(
+            moves, layer, {k: v for k, v in state.items() if _is_of(v, layer)}, self.moments[index]
+        )
         return moves.replaced
+
+
+def _each(observers: Sequence[Observer], gradient: Tensor) -> None:
+    for observer in observers:
+        observer(gradient)
 
 
 def _is_of(state: Any, layer: SparseConv1d) -> bool:

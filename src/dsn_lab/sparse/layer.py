@@ -46,7 +46,8 @@ class SparseConv1d(nn.Module):
         start: first topology; ``tap_first`` fills low taps first, ``random`` is uniform.
         backend: ``packed`` is the native kernel, ``dense`` the library's convolution, ``auto`` is
             packed if the kernel can be built and anything is sparse. All are dense on a GPU, in
-            less than 32 bits and where torch compiles. Second derivatives and ``torch.func`` need
+            less than 32 bits and where torch traces; where it compiles or exports, the kernel is
+            the operator ``dsn_lab::sparse_conv1d``. Second derivatives and ``torch.func`` need
             ``dense``.
 
     Attributes:
@@ -144,6 +145,10 @@ class SparseConv1d(nn.Module):
         # Only a dense kernel has a dense gradient to observe.
         if self.observer is None and self.is_packed(x):
             return self.forward_rows(x.permute(1, 2, 0)).permute(2, 0, 1).contiguous()
+        if self.observer is None and self.prefers_packed and kernels.suits(x, self.shape):
+            how = self.shape, self.padding
+            graphed: Tensor = kernels.sparse_conv1d(x, self.values, self.positions, *how)
+            return graphed
         self.last_backend = "dense"
         kernel, reach = self.weight, self.shape[2] - 1
         if self.observer is not None and kernel.requires_grad:

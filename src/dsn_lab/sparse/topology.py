@@ -104,7 +104,7 @@ def first_free(ranking: Tensor, held: Tensor, count: int) -> Tensor:
 
 
 def move(
-    positions: Tensor, weights: Iterable[tuple[Tensor, float]], moved: Tensor, grown: Tensor
+    positions: Tensor, weights: Iterable[tuple[Tensor, Tensor]], moved: Tensor, grown: Tensor
 ) -> None:
     """Move the weights ``moved`` (indices) to the positions ``grown``, in place.
 
@@ -113,18 +113,19 @@ def move(
     Args:
         positions: of the active weights, ``(active,)``.
         weights: what belongs to the active weights, ``(active,)``, and what each of it is where
-            a weight has grown.
+            weights have grown: a number for each of ``grown``, or one for all.
         moved: distinct indices of active weights.
-        grown: as many positions.
+        grown: as many positions, ascending.
     """
-    index, ascending = moved.cpu().numpy(), np.sort(grown.cpu().numpy())
+    index = moved.cpu().numpy()
     kept = np.ones(len(positions), dtype=bool)
     kept[index] = False
     runs = np.concatenate([np.flatnonzero(kept), index])
-    positions.index_copy_(0, moved, torch.from_numpy(ascending).to(positions))
+    positions.index_copy_(0, moved, grown.to(positions))
     # Two ascending runs, which a stable sort only has to merge.
     merged = np.argsort(positions.cpu().numpy()[runs], kind="stable")
     order = torch.from_numpy(runs[merged]).to(moved.device)
     positions.copy_(positions.index_select(0, order))
     for weight, start in weights:
-        weight.copy_(weight.index_fill_(0, moved, start).index_select(0, order))
+        weight[moved] = start
+        weight.copy_(weight.index_select(0, order))

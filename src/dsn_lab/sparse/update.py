@@ -2,22 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dsn_lab.errors import UserError
 from dsn_lab.sparse import topology
 from dsn_lab.sparse.drop import Score
 from dsn_lab.sparse.growth.base import Group, Growth
 from dsn_lab.sparse.layer import SparseConv1d
-
-State = Literal["zero", "mean"]
-
-# What torch's Adam and its kin call averages of squared gradients.
-SECOND_MOMENTS = ("exp_avg_sq", "max_exp_avg_sq")
+from dsn_lab.sparse.moments import ZeroMoments
 
 
 @dataclass(frozen=True)
@@ -76,37 +70,24 @@ def drop_and_grow(
 
 @torch.no_grad()
 def apply(
-    moves: Moves, layer: SparseConv1d, state: Mapping[str, Tensor], start: State = "zero"
+    moves: Moves,
+    layer: SparseConv1d,
+    state: Mapping[str, Tensor],
+    moments: ZeroMoments | None = None,
 ) -> None:
     """Move a layer's weights, in place, and what an optimizer knows of each.
 
-    A grown weight is 0, and so is all that the optimizer knows of it. With ``start="mean"`` second
-    moments start at their mean over the layer's other weights instead: from 0 on, with a count of
-    steps that all weights share, Adam's first step on a weight is 3.2 times the learning rate,
-    ``(1 - beta1) / sqrt(1 - beta2)``.
+    A grown weight is 0, and so is what the optimizer knows of it, unless ``moments`` say otherwise.
 
     Args:
         moves: of this layer.
         layer: whose ``positions`` and ``values`` change.
         state: the optimizer's for the layer's values, by name; ``(active,)``.
-        start: what second moments start with.
-
-    Raises:
-        UserError: second moments are to start at their mean, but there are none.
+        moments: this layer's; None: zero.
     """
-    if start == "mean" and not state.keys() & set(SECOND_MOMENTS):
-        raise UserError(f"dst.state=mean: the optimizer keeps no {SECOND_MOMENTS[0]}, use zero")
-    starts = {
-        name: _mean_of_others(state[name], moves.moved) if start == "mean" else 0.0
-        for name in SECOND_MOMENTS
-        if name in state
-    }
-    weights: list[tuple[Tensor, float]] = [(layer.values, 0.0)]
-    weights += [(tensor, starts.get(name, 0.0)) for name, tensor in state.items()]
-    topology.move(layer.positions, weights, moves.moved, moves.grown)
-
-
-def _mean_of_others(weights: Tensor, moved: Tensor) -> float:
-    """The mean of all but the ``moved``, 0 if there are no others."""
-    others = torch.ones_like(weights, dtype=torch.bool).index_fill_(0, moved, False)
-    return float(weights[others].mean()) if others.any() else 0.0
+    grown = moves.grown.sort().values
+    starts = moments.of(state, moves.moved, grown) if moments else {}
+    zero = layer.values.new_zeros(())
+    weights: list[tuple[Tensor, Tensor]] = [(layer.values, zero)]
+    weights += [(tensor, starts.get(name, zero)) for name, tensor in state.items()]
+    topology.move(layer.positions, weights, moves.moved, grown)

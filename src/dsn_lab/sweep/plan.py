@@ -11,6 +11,10 @@ from rich.console import Console
 from dsn_lab.errors import UserError
 from dsn_lab.records import results
 from dsn_lab.records.cell import Cell, Files
+from dsn_lab.records.checked import require_record
+
+# What tells how long an epoch took, and of what.
+TIMED = {"dst", "dsp", "fit_seconds", "sparsity"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +28,10 @@ class Planned(Cell):
     overrides: Sequence[str] = ()
 
     def finished(self) -> bool:
-        """Whether there is a result, and on the data that a run would use now."""
+        """Whether there is a result, not to be replaced, of the data that a run would use now."""
         try:
+            if self.anew.exists():
+                return False
             record = results.read(self)
             if record is not None:
                 results.require_data(record, self)
@@ -100,6 +106,8 @@ def show(cells: Sequence[Planned], folder: Path) -> None:
 
 def _readable(folder: Files) -> results.Record | None:
     try:
-        return results.read(folder)
-    except UserError:
+        if (record := results.read(folder)) is not None:
+            require_record(record, folder.result)
+        return record if record and record.keys() >= TIMED and record["epochs"] else None
+    except (UserError, OSError):
         return None

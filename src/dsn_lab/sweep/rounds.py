@@ -34,7 +34,7 @@ def run(cells: Sequence[Planned], launch: Launch, folder: Path, *, force: bool) 
     """
     if force:
         for cell in cells:
-            results.discard(cell)
+            results.begin_anew(cell)
     todo = [cell for cell in cells if not cell.finished()]
     log.info("%d of %d cells are finished already", len(cells) - len(todo), len(cells))
     failures = run_all(todo, launch)

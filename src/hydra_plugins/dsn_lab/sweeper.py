@@ -32,7 +32,8 @@ class ResumingSweeper(BasicSweeper):
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        # A job that is requeued must resume: what force discards, it discards once, here.
+        config.refuse_misplaced(config.mentioned(overrides), in_sweep=True)
+        # A job that is requeued must resume: what force marks to be run anew, it marks once, here.
         overrides = [o for o in overrides if o.key_or_group not in {"force", "dry_run"}]
         (combinations,) = self.split_arguments(overrides, None)
         cells = self._cells(combinations)
@@ -54,7 +55,9 @@ class ResumingSweeper(BasicSweeper):
             rest = tuple(part for part in combination if part not in seeds)
             if rest not in composed:
                 composed[rest] = self._compose(rest)
-                lost.append(config.unread(_own(composed[rest]), config.mentioned(rest)))
+                given, choices = config.mentioned(rest), composed[rest].hydra.runtime.choices
+                config.refuse_contradictions(composed[rest], given, choices)
+                lost.append(config.unread(_own(composed[rest]), given))
             cfg = composed[rest]
             for seed in seeds:
                 OmegaConf.update(cfg, "seed", OmegaConf.from_dotlist([seed]).seed)

@@ -19,11 +19,11 @@ RESAMPLED = True
 
 
 def find(wanted: Wanted, root: Path) -> Found | None:
-    """Return the train and test file, of the data folder or, if it has none of it, of aeon."""
+    """Return the train and test file, of the data folder or, if nobody named one, of aeon."""
     folder = root / wanted.archive / wanted.name
     if pair := _pair(folder, wanted.name):
         return Found(pair[:1], pair[1:], "data folder", root)
-    if _others(folder, wanted.name):
+    if files.is_named(root) or _others(folder, wanted.name):
         return None
     pair = _pair(bundled_folder(wanted.name), wanted.name)
     return Found(pair[:1], pair[1:], "aeon") if pair else None
@@ -53,7 +53,7 @@ def fetch(wanted: Wanted, root: Path) -> Found:
         except (OSError, ValueError, IndexError, HTTPException) as error:
             raise UserError(
                 f"cannot download {name}: {files.reason(error)}; check the network, or put "
-                f"{name}_TRAIN.ts and {name}_TEST.ts into {folder}"
+                f"{name}_TRAIN.ts and {name}_TEST.ts into {folder}{_or_aeon(name)}"
             ) from error
         finished = [staging / name / f"{name}_{split}.ts" for split in ("TRAIN", "TEST")]
         for path in finished:  # aeon may have read another version of the files it fetched
@@ -74,6 +74,11 @@ def read(found: Found, wanted: Wanted) -> tuple[Split, Split]:
         formats.read(found.train, found.root, "train"),
         formats.read(found.test, found.root, "test"),
     )
+
+
+def _or_aeon(name: str) -> str:
+    there = _pair(bundled_folder(name), name)
+    return "; or name no data folder, to have the copy that aeon bundles" if there else ""
 
 
 def bundled_folder(name: str) -> Path:
