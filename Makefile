@@ -33,7 +33,7 @@ types: $(READY)  ## check types, strictly
 	$(BIN)/mypy
 
 docs: $(READY)  ## build the documentation site into site/
-	DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 wheel: $(READY)  ## build a wheel with kernels into dist/
 	$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
@@ -42,6 +42,7 @@ bench: $(READY)  ## time packed, dense and masked networks, and a run's own over
 	$(BIN)/python tests/bench/network.py
 	$(BIN)/python -m tests.bench.plan
 	$(BIN)/python tests/bench/training_step.py
+	$(BIN)/python -m tests.bench.baselines
 
 evidence: $(READY)  ## go on with the full-protocol runs behind the tables (hours; resumable)
 	$(BIN)/python run.py -m +sweep=evidence hydra/launcher=joblib threads=1

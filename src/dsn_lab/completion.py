@@ -9,7 +9,7 @@ import argparse
 # Hydra wants the line without the command's second word, and takes COMP_POINT for its end.
 SCRIPT = """\
 _dsn_lab() {
-  local typed=${COMP_LINE:0:COMP_POINT} word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]}
+  local typed=${COMP_LINE:0:$COMP_POINT} word=${COMP_WORDS[$COMP_CWORD]} command=${COMP_WORDS[1]}
   COMPREPLY=()
   if (( COMP_CWORD == 1 )); then
     COMPREPLY=($(compgen -W "@COMMANDS@" -- "$word"))

@@ -74,6 +74,9 @@ class Registry(Generic[T]):
         self._find()
         return iter(sorted(self._items))
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._items or name in list(self)
+
     def __getitem__(self, name: str) -> T:
         """The choice of this name.
 
@@ -192,6 +195,7 @@ def import_modules(names: list[str]) -> None:
 
 
 networks: Registry[Any] = Registry("model", "dsn_lab.nn")
+classifiers: Registry[Any] = Registry("model", "dsn_lab.classical")
 sparse_training: Registry[Any] = Registry("dst", "dsn_lab.sparse")
 pruning: Registry[Any] = Registry("dsp", "dsn_lab.prune")
 growths: Registry[Any] = Registry("dst.growth", "dsn_lab.sparse.growth")

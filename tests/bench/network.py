@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from dsn_lab import kernels
 from dsn_lab.nn import DSN, SparseConv1d
+from dsn_lab.run.optimization import quick_step
 from dsn_lab.storage import written_whole
 
 Shape = tuple[int, int, int, int]  # channels, time, classes, batch size of training
@@ -52,10 +53,17 @@ class Network(NamedTuple):
     masks: list[tuple[nn.Parameter, Tensor]]
 
     def train(self, x: Tensor, y: Tensor) -> None:
-        """One training step."""
-        self.optimizer.zero_grad()
-        torch.autograd.backward(F.cross_entropy(self.model(x), y))
-        self.optimizer.step()
+        """One training step, as a run takes it."""
+        begun = None if self.masks else self.model.step(x)
+        if begun is None:
+            self.optimizer.zero_grad()
+            torch.autograd.backward(F.cross_entropy(self.model(x), y))
+        else:
+            logits, backward = begun
+            torch.autograd.backward(F.cross_entropy(logits.requires_grad_(), y))
+            assert logits.grad is not None
+            backward(logits.grad)
+        quick_step(self.optimizer)()
         with torch.no_grad():
             for weight, mask in self.masks:
                 weight.mul_(mask)

@@ -32,7 +32,7 @@ TURN_SECONDS = 0.05
 class LayerByLayer(Whole):
     """No plans."""
 
-    def forward(self, features: nn.Sequential, classifier: nn.Sequential, x: Tensor) -> None:
+    def _ready(self, features: nn.Sequential, classifier: nn.Sequential, x: Tensor) -> None:
         """Leave it to the layers."""
 
 

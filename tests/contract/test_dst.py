@@ -152,4 +152,5 @@ def test_the_authors_protocol_pads_and_scales_as_they_did(
     assert settings.model["padding"] == padding
     assert settings.dataset.scaling == scaling
     assert settings.dst["state"] == "dense"
+    assert settings.dataset.gaps == "zero"
     assert not settings.recalibrate

@@ -18,6 +18,7 @@ from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData
 from dsn_lab.nn.sizes import sizes
 from dsn_lab.records.settings import Config
+from dsn_lab.registry import classifiers
 from dsn_lab.run import dataset, optimization, preparation
 from dsn_lab.run.keeping import BestWeights, History
 from dsn_lab.run.task import Classification
@@ -29,6 +30,13 @@ CHANNELS, CLASSES = 2, 3
 def choices(group: str) -> list[str]:
     """What the configuration offers for a group."""
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def fitted() -> list[str]:
+    """The choices of ``model`` that are no networks."""
+    return [
+        each for each in choices("model") if composed(f"model={each}").model.name in classifiers
+    ]
 
 
 def small(model: str) -> list[str]:

@@ -152,7 +152,7 @@ def test_the_site_builds_with_all_its_links(tmp_path: Path) -> None:
     done = subprocess.run(
         [*command, str(tmp_path / "site")],
         cwd=ROOT,
-        env=os.environ | {"DISABLE_MKDOCS_2_WARNING": "true"},
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
         check=False,

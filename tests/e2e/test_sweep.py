@@ -119,8 +119,9 @@ def test_a_dry_run_shows_cells_states_and_hours(
 
 # With one dataset in place of those of the archives.
 SIZES = {
-    "table1": 5,
-    "table2": 5,
+    "table1": 35,
+    "table2": 35,
+    "b9": 50,
     "table3": 20,
     "table4": 30,
     "fig5": 30,

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dsn_lab.data.split import Split, encode, label_names, resample
-from dsn_lab.data.transforms import clean, observed_lengths, stack
+from dsn_lab.data.transforms import clean, cleaned, learn, observed_lengths, stack
 from dsn_lab.errors import UserError
 
 N = np.nan
@@ -41,6 +41,13 @@ def test_missing_values_and_padding_without_scaling(
     assert x[0, 0].tolist() == expected
     assert facts["n_missing_train"] == (0 if expected[2:] == [0, 0] else 2)
     assert facts["n_padded_train"] == (1 if expected[2:] == [0, 0] else 0)
+
+
+def test_missing_values_may_be_zero_after_scaling() -> None:
+    train = one_channel([4, N, N, 8])
+    x, _, facts = cleaned(train, train, learn(train, "train", "zero"))
+    assert x[0, 0].tolist() == [-1, 0, 0, 1]
+    assert facts["n_missing_train"] == 2
 
 
 def test_a_gap_at_the_end_of_one_channel_takes_the_nearest_observation() -> None:

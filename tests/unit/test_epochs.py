@@ -1,5 +1,7 @@
 """Whole epochs in one call of Lightning: the same training as a call a step."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from dsn_lab.nn import DSN
 from dsn_lab.run import epochs
 from dsn_lab.run.epochs import HOOKS, WholeEpochs
 from dsn_lab.run.keeping import BestWeights, History
+from dsn_lab.run.optimization import quick_step
 from dsn_lab.run.task import Classification
 from dsn_lab.sparse.callback import DynamicSparseTraining
 from tests.e2e.test_resume import require_equal
@@ -63,7 +66,7 @@ def trained(
     task = kind(
         DSN(1, 3, width=4, depth=2, kernel_size=9),
         3,
-        torch.optim.Adam,
+        partial(torch.optim.Adam, fused=True),
         lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS),
     )
     best, history, spy = BestWeights(), History(), Spy()
@@ -103,6 +106,28 @@ def test_either_goes_on_with_what_the_other_began(
     resumed, resumed_rows, _ = trained(then, tmp_path / "again", checkpoint=tmp_path / "kept")
     assert resumed_rows == rows
     require_equal(state, resumed)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"fused": True, "weight_decay": 0.1}, {"fused": True, "amsgrad": True}, {}]
+)
+def test_a_quick_step_is_the_optimizers_own(settings: dict[str, Any]) -> None:
+    start, gradients = torch.randn(2, 7), torch.randn(4, 2, 7)
+    results = []
+    for quick in (False, True):
+        parameters = [torch.nn.Parameter(row.clone()) for row in start]
+        optimizer = torch.optim.Adam(parameters, **settings)
+        take: Callable[[], object] = optimizer.step
+        for number, gradient in enumerate(gradients):
+            for parameter, grad in zip(parameters, gradient, strict=True):
+                parameter.grad = grad.clone()
+            optimizer.param_groups[0]["lr"] = 0.1 / (number + 1)
+            if number == 3:
+                parameters[0].grad = None
+            take()
+            take = quick_step(optimizer) if quick else take
+        results.append({"parameters": parameters, "state": optimizer.state_dict()})
+    require_equal(results[0], results[1])
 
 
 def test_what_happens_between_steps_is_left_to_lightning() -> None:

@@ -153,8 +153,8 @@ def test_every_setting_of_ours_has_its_first_value_listed() -> None:
             cfg = composed(*extra, f"{group}={choice}")
             told = identity.flat(decisive(cfg), "")
             for key in told:
-                name = told.get(f"{group}.name")
-                own = f"{group}.{name}.{key.removeprefix(f'{group}.')}"
+                part, _, setting = key.partition(".")
+                own = f"{part}.{told.get(f'{part}.name')}.{setting}"
                 listed = key in format0.KEYS or {key, own} & identity.FIRST.keys()
                 assert listed, f"add {key!r} with the value it came with to identity.FIRST"
 

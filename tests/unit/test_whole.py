@@ -113,6 +113,34 @@ def test_gradients_accumulate() -> None:
         torch.testing.assert_close(parameter.grad, 2 * grad)
 
 
+def test_a_step_without_a_graph_gives_the_gradients_of_one_with() -> None:
+    graph, net = network(), network()
+    for x in torch.randn(2, 4, 2, 20):
+        graph.zero_grad()
+        expected = graph(x)
+        expected.square().sum().backward()
+        begun = net.step(x)
+        assert begun is not None
+        logits, backward = begun
+        assert logits.equal(expected)
+        assert not logits.requires_grad
+        backward(2 * logits)
+        for a, b in zip(net.parameters(), graph.parameters(), strict=True):
+            assert a.grad is not None
+            assert b.grad is not None
+            assert a.grad.equal(b.grad)
+    for mine, its in zip(net.buffers(), graph.buffers(), strict=True):
+        assert mine.equal(its)
+
+
+def test_a_step_without_a_graph_is_for_whole_networks_only() -> None:
+    hooked, frozen, x = network(), network(), torch.randn(4, 2, 20)
+    hooked.features[2].register_forward_hook(lambda *_: None)
+    next(frozen.parameters()).requires_grad_(False)
+    assert hooked.step(x) is None
+    assert frozen.step(x) is None
+
+
 def test_a_moved_topology_is_followed_layer_by_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     net, x = network(), torch.randn(4, 2, 20)
     net(x)

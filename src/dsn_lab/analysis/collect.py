@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dsn_lab.analysis import methods
@@ -19,6 +20,10 @@ from dsn_lab.records.ledger import Ledger
 from dsn_lab.storage import written_whole
 
 CELL_FOLDER = re.compile(r"fold(\d+)-seed(\d+)")
+COST = (
+    *("params", "params_active", "flops", "flops_dense", "flops_paper"),
+    *("inference_ms", "inference_ms_64", "inference_bytes", "inference_mj_64", "model_bytes"),
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,9 @@ def collect(root: Path) -> Collection:
     runs = pd.DataFrame(
         [record | {"method": label} for record, label in zip(records, labels, strict=True)]
     )
+    for key in COST:
+        # A classifier that is no network has none, and old records lack some.
+        runs[key] = pd.to_numeric(runs[key]) if key in runs else np.nan
     keys = ["method", "dataset", "fold", "seed"]
     for again in runs[runs.duplicated(keys)].itertuples():
         problems.append(f"{root / again.path} repeats a run that is there already; not counted")

@@ -16,6 +16,12 @@ from dsn_lab.records.cell import Folder
 from dsn_lab.records.ledger import Ledger
 
 Stored = Mapping[str, Any]
+# What all members together take; bytes in memory are taken one after the other.
+SUMMED = (
+    *("flops", "flops_paper", "params_active", "fit_seconds"),
+    *("inference_ms", "inference_ms_64", "inference_mj_64", "model_bytes"),
+)
+TIME = {"dsn", "lite", "inception"}  # whose ensembles have a name: DSNTime, LITETime, ...
 
 
 def ensembles(networks: Collection) -> Collection:
@@ -51,7 +57,7 @@ def ensembles(networks: Collection) -> Collection:
                     "seed": 0,
                     "members": wanted,
                     "test_accuracy": round(right, 6),
-                    **{key: members[key].sum() for key in ("flops", "params_active")},
+                    **{key: members[key].sum() for key in SUMMED if key in members},
                 }
             )
     columns = [*runs.columns, "members"]
@@ -63,7 +69,7 @@ def ensembles(networks: Collection) -> Collection:
 def label(method: str, model: str) -> str:
     """What the ensemble of a method's networks is called."""
     name = NAMES.get(model, model)
-    return method.replace(name, f"{name}Time", 1)
+    return method.replace(name, f"{name}Time" if model in TIME else f"{name} ensemble", 1)
 
 
 def _stored(root: Path, path: str) -> Stored | None:

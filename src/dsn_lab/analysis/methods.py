@@ -30,7 +30,11 @@ BY_ARCHIVE = {"config.model.width", "config.model.padding", "config.dataset.scal
 # What a label says first, if it differs: the kind of method, then settings within a kind.
 KIND = ("dst", "dsp")
 FIRST = ("sparsity", "config.model.groups", "config.trainer.max_epochs")
-NAMES = {"dsn": "DSN", "lite": "LITE", "inception": "Inception"}
+NAMES = {
+    "dsn": "DSN", "lite": "LITE", "inception": "Inception", "resnet": "ResNet", "oscnn": "OS-CNN",
+    "tapnet": "TapNet", "mlstm_fcn": "MLSTM-FCN", "minirocket": "MiniRocket",
+    "multirocket_hydra": "MultiRocketHydra", "quant": "QUANT",
+}  # fmt: skip
 USUAL = {"dst=dsn": "", "dsp=none": "", "dsp=default": "DSP"}
 # Branches of each layer, by which a network with one width everywhere is known.
 BRANCHES = {"lite": [3, 1, 1], "inception": [4] * 6}

@@ -52,6 +52,7 @@ def load_dataset(
     data_dir: str | Path | None = None,
     fold: int = 0,
     scaling: str = "none",
+    gaps: str = "interpolate",
 ) -> Dataset:
     """Load a dataset: the user's own, or from the data folder, aeon's bundled sets, by download.
 
@@ -62,9 +63,11 @@ def load_dataset(
             (not of UCI).
         scaling: ``"none"``, ``"train"`` to standardise by the overall mean and standard deviation
             of the training values, or ``"series"`` by those of each channel of each series.
+        gaps: what a missing value inside a series becomes: ``"interpolate"``, or ``"zero"`` after
+            scaling.
 
     Raises:
-        UserError: the name, fold or scaling is unknown, or the data cannot be found, fetched,
+        UserError: the name, fold, scaling or gaps is unknown, or the data cannot be found, fetched,
             verified or used.
     """
     root = files.data_folder(data_dir)
@@ -83,7 +86,9 @@ def load_dataset(
         log.info("%s is read from aeon; the data folder %s does not have it", wanted.name, root)
     train, test = source.read(found, wanted)
     try:
-        return _prepared(wanted, found, *resample(train, test, fold), fold, scaling)
+        train, test = resample(train, test, fold)
+        cleaning = transforms.learn(train.x, scaling, gaps)
+        return _prepared(wanted, found, train, test, fold, cleaning)
     except UserError as error:
         both = " and ".join(dict.fromkeys(map(str, (found.train[0], found.test[0]))))
         raise UserError(f"{both}: {error}") from error
@@ -116,11 +121,10 @@ def digests(wanted: Wanted, data_dir: str | Path | None = None) -> tuple[str, st
 
 
 def _prepared(
-    wanted: Wanted, found: Found, train: Split, test: Split, fold: int, scaling: str
+    wanted: Wanted, found: Found, train: Split, test: Split, fold: int, cleaning: Cleaning
 ) -> Dataset:
     """Encode and clean both splits, and count what they share."""
     y_train, y_test, classes = encode(train.y, test.y)
-    cleaning = transforms.learn(train.x, scaling)
     x_train, x_test, facts = transforms.cleaned(train.x, test.x, cleaning)
     origin: Facts = {
         "source": found.source,

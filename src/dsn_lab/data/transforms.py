@@ -9,6 +9,7 @@ The policy, written once; nothing is ever fitted on the test split:
 3. A missing value is interpolated linearly along time within its channel; a gap at either end
    takes the nearest observed value. A channel without any observation in a series takes the
    channel's mean over the training split (the overall mean if the channel is never observed).
+   With ``gaps="zero"`` a missing value is 0 after scaling instead, like padding.
 4. ``scaling="train"`` subtracts the overall mean of the observed training values (all channels
    together) and divides by their standard deviation, in float64; ``"series"`` does the same with
    the moments of each channel of each series (a constant one becomes 0); ``"none"`` keeps the
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from dsn_lab.errors import UserError
 
 SCALINGS = ("none", "train", "series")
+GAPS = ("interpolate", "zero")
 _LIMIT = float(np.finfo(np.float32).max)
 
 Floats = NDArray[np.floating[Any]]
@@ -48,11 +50,13 @@ class Cleaning:
         scaling: ``"none"``, ``"train"`` or ``"series"``.
         length: time steps that every series is brought to.
         fitted: moments of the training split.
+        gaps: ``"interpolate"`` or ``"zero"``.
     """
 
     scaling: str
     length: int
     fitted: Fitted
+    gaps: str = "interpolate"
 
     def apply(self, x: Floats, split: str) -> tuple[NDArray[np.float32], Facts]:
         """Clean raw series ``(batch, channel, time)`` with NaN.
@@ -78,11 +82,13 @@ class Cleaning:
         lengths = observed_lengths(x)
         x = resize(x, self.length)
         _check_observed(x, split)
-        x, missing = fill_gaps(x, lengths, self.fitted.channel_mean)
+        gaps = find_gaps(x, lengths)
+        if self.gaps == "interpolate":
+            x = fill_gaps(x, gaps, self.fitted.channel_mean)
         facts: Facts = {
             "padded": int((lengths < self.length).sum()),
             "truncated": int((lengths > self.length).sum()),
-            "missing": missing,
+            "missing": int(gaps.sum()),
         }
         return finish(x, self.fitted, self.scaling, split), facts
 
@@ -144,28 +150,30 @@ def fit(x: Floats) -> Fitted:
     return Fitted(mean, std, channel_mean)
 
 
-def fill_gaps(
-    x: Floats, lengths: NDArray[np.int64], channel_mean: NDArray[np.float64]
-) -> tuple[Floats, int]:
-    """Fill the NaN before each series' end; return the filled array and how many there were.
+def find_gaps(x: Floats, lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where values are missing: NaN before the ends ``(batch,)`` of ``(batch, channel, time)``."""
+    return np.isnan(x) & (np.arange(x.shape[2]) < lengths[:, None])[:, None, :]
+
+
+def fill_gaps(x: Floats, gaps: NDArray[np.bool_], channel_mean: NDArray[np.float64]) -> Floats:
+    """Fill gaps by interpolation along time.
 
     Args:
         x: ``(batch, channel, time)``; not modified.
-        lengths: ``(batch,)`` ends of the series; NaN from there on is padding and stays.
+        gaps: of the same shape; other NaN is padding and stays.
         channel_mean: ``(channel,)`` value for a channel with no observation in a series.
     """
-    missing = np.isnan(x) & (np.arange(x.shape[2]) < lengths[:, None])[:, None, :]
-    if not missing.any():
-        return x, 0
+    if not gaps.any():
+        return x
     out = x.copy()
-    for row, channel in zip(*np.nonzero(missing.any(axis=2)), strict=True):
-        gap = np.flatnonzero(missing[row, channel])
+    for row, channel in zip(*np.nonzero(gaps.any(axis=2)), strict=True):
+        gap = np.flatnonzero(gaps[row, channel])
         seen = np.flatnonzero(~np.isnan(x[row, channel]))
         if seen.size:
             out[row, channel, gap] = np.interp(gap, seen, x[row, channel, seen])
         else:
             out[row, channel, gap] = channel_mean[channel]
-    return out, int(missing.sum())
+    return out
 
 
 def finish(x: Floats, fitted: Fitted, scaling: str, split: str) -> NDArray[np.float32]:
@@ -188,15 +196,16 @@ def finish(x: Floats, fitted: Fitted, scaling: str, split: str) -> NDArray[np.fl
     return out
 
 
-def learn(train: Floats, scaling: str) -> Cleaning:
+def learn(train: Floats, scaling: str, gaps: str = "interpolate") -> Cleaning:
     """Fit the policy to raw training series ``(batch, channel, time)`` with NaN.
 
     Raises:
         UserError: a value is infinite or beyond float32, a series has no observation, the values
-            are constant and must be scaled, or ``scaling`` is unknown.
+            are constant and must be scaled, or ``scaling`` or ``gaps`` is unknown.
     """
-    if scaling not in SCALINGS:
-        raise UserError(f"scaling {scaling!r} is unknown: expected {' or '.join(SCALINGS)}")
+    for name, given, known in (("scaling", scaling, SCALINGS), ("gaps", gaps, GAPS)):
+        if given not in known:
+            raise UserError(f"{name} {given!r} is unknown: expected {' or '.join(known)}")
     _check_range(train, "train")
     time = max(1, int(observed_lengths(train).max()))
     train = resize(train, time)
@@ -204,7 +213,7 @@ def learn(train: Floats, scaling: str) -> Cleaning:
     fitted = fit(train)
     if scaling == "train" and fitted.std == 0:
         raise UserError("the training values are constant: scaling=train needs a spread, use none")
-    return Cleaning(scaling, time, fitted)
+    return Cleaning(scaling, time, fitted, gaps)
 
 
 def clean(

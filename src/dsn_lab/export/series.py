@@ -84,7 +84,8 @@ def _complete(model: TrainedModel, x: transforms.Floats, y: Labels | None, origi
     whole = lengths >= model.length
     if not whole.any():
         raise UserError(f"{origin}: no series has the network's {model.length} steps")
-    x, _ = transforms.fill_gaps(transforms.resize(x, model.length)[whole], lengths[whole], means)
+    x = transforms.resize(x, model.length)[whole]
+    x = transforms.fill_gaps(x, transforms.find_gaps(x, lengths[whole]), means)
     note = "" if whole.all() else f", {int((~whole).sum())} shorter ones left out"
     return Series(
         np.ascontiguousarray(x, dtype=np.float32),

@@ -45,6 +45,9 @@ class BatchNorm:
     momentum: float | None
 
 
+Gradients = tuple[list[Tensor | None], Any]  # tensors, and where they are for the C functions
+
+
 class Tensors:
     """The parameters and statistics of one call, layer after layer, then the classifier's.
 
@@ -55,6 +58,7 @@ class Tensors:
 
     def __init__(self, layers: Sequence[tuple[Tensor | None, Tensor | None, BatchNorm]]) -> None:
         self._kept = layers
+        self._gradients: Gradients | None = None
         parameters = [
             tensor
             for values, mix, norm in layers
@@ -81,7 +85,13 @@ class Tensors:
             )
         )
 
-    def gradients(self) -> tuple[list[Tensor | None], Any]:
+    def held_gradients(self) -> Gradients:
+        """Like :meth:`gradients`, but the same tensors in each call."""
+        if self._gradients is None:
+            self._gradients = self.gradients()
+        return self._gradients
+
+    def gradients(self) -> Gradients:
         """New tensors for the parameters' gradients, and where they are.
 
         In the order of the layers' values, matrix, weight and bias; None for what is not there.
@@ -162,14 +172,15 @@ class Plan:
             raise MemoryError
         return logits
 
-    def backward(self, grad: Tensor, tensors: Tensors) -> list[Tensor | None]:
-        """Gradients of the parameters, see :meth:`Tensors.gradients`.
+    def backward(self, grad: Tensor, tensors: Tensors, to: Gradients) -> list[Tensor | None]:
+        """Gradients of the parameters, as :meth:`Tensors.gradients` has them.
 
         Args:
             grad: that of the logits, contiguous.
             tensors: of the forward pass.
+            to: what they are written to.
         """
-        gradients, pointers = tensors.gradients()
+        gradients, pointers = to
         threads = threads_for(self._products)
         if self._library.plan_backward(
             self._handle, grad.data_ptr(), tensors.pointers, pointers, threads

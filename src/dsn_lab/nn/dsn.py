@@ -1,6 +1,6 @@
 """The dynamic sparse network (Xiao et al., NeurIPS 2022, Fig. 3)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -155,6 +155,10 @@ class DSN(Prunable):
             return self._forward_rows(x)
         logits: Tensor = self.classifier(self.features(x)).mean(dim=-1)
         return logits
+
+    def step(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], None]] | None:
+        """A step of training without a graph, see :meth:`Whole.step`; None where it takes one."""
+        return self._whole.step(self.features, self.classifier, x)
 
     def _forward_rows(self, x: Tensor) -> Tensor:
         """The same on ``(channel, time, batch)``, the native kernel's layout, from entry to exit.

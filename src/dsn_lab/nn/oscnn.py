@@ -9,7 +9,8 @@ from dsn_lab.nn.parallel import ParallelConv1d
 from dsn_lab.registry import networks
 
 LONGEST = 89  # taps, however long the series are
-BUDGETS = (1024, 229_376)  # weights of the first layer, for each channel, and of the second
+BUDGET = 1024  # weights of the first layer, for each channel
+SECOND = 224  # times as many has the second layer
 
 
 def kernel_lengths(length: int, longest: int = LONGEST) -> list[int]:
@@ -24,7 +25,7 @@ def kernel_lengths(length: int, longest: int = LONGEST) -> list[int]:
     return [1] + [n for n in range(2, most + 1) if all(n % m for m in range(2, int(n**0.5) + 1))]
 
 
-@networks.register("oscnn", small={"longest": 5, "budgets": (48, 500)})
+@networks.register("oscnn", small={"longest": 5, "budget": 24})
 class OSCNN(nn.Module):
     """Three layers of convolutions of all prime lengths, so that every receptive field occurs.
 
@@ -37,7 +38,7 @@ class OSCNN(nn.Module):
         n_classes: number of classes.
         length: steps of the series.
         longest: taps of the longest kernel at most.
-        budgets: weights of the first layer, for each channel, and of the second.
+        budget: weights of the first layer, for each channel; the second has 224 times as many.
 
     Raises:
         ValueError: an argument is out of range, or the series are too short.
@@ -50,13 +51,12 @@ class OSCNN(nn.Module):
         n_classes: PositiveInt,
         length: PositiveInt,
         longest: PositiveInt = LONGEST,
-        budgets: tuple[PositiveInt, PositiveInt] = BUDGETS,
+        budget: PositiveInt = BUDGET,
     ) -> None:
         super().__init__()
         taps = kernel_lengths(length, longest)
-        first, second = budgets
-        width = max(1, first // sum(taps))
-        inner = max(1, second // (len(taps) * width * sum(taps)))
+        width = max(1, budget // sum(taps))
+        inner = max(1, SECOND * budget // (len(taps) * width * sum(taps)))
         outer = len(taps) * width
         self.layers = nn.ModuleList(
             (

@@ -2,7 +2,8 @@
 
 import weakref
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,16 @@ from dsn_lab.nn.parts import PER_LAYER, Parts, read_parts
 
 # Shapes of input whose plans are kept; a training has two, and its tests two more.
 SHAPES = 6
+
+
+class _Ready(NamedTuple):
+    """What a pass needs."""
+
+    x: Tensor
+    plan: Plan
+    tensors: Tensors
+    training: bool
+    parameters: list[Tensor | None]
 
 
 class Whole:
@@ -41,6 +52,39 @@ class Whole:
         """
         if torch.compiler.is_compiling():
             return None  # what is read now would be of stand-ins for tensors
+        ready = self._ready(features, classifier, x)
+        if ready is None:
+            return None
+        x, plan, known, training, parameters = ready
+        if torch.is_grad_enabled() and any(p is not None and p.requires_grad for p in parameters):
+            logits: Tensor = _Pass.apply(x, plan, known, training, *parameters)  # type: ignore[no-untyped-call]
+            return logits
+        return plan.forward(x, known, training=training, kept=False)
+
+    def step(
+        self, features: nn.Sequential, classifier: nn.Sequential, x: Tensor
+    ) -> tuple[Tensor, Callable[[Tensor], None]] | None:
+        """Logits without a graph, and what turns their gradient into the parameters' ``.grad``.
+
+        Those are replaced, not added to, and always the same tensors. None where
+        :meth:`forward` gives it, or if not all parameters are to be trained.
+        """
+        ready = self._ready(features, classifier, x)
+        if ready is None or not all(p is None or p.requires_grad for p in ready.parameters):
+            return None
+        x, plan, known, training, parameters = ready
+
+        def backward(grad: Tensor) -> None:
+            gradients = plan.backward(grad.contiguous(), known, known.held_gradients())
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                if parameter is not None and parameter.grad is not gradient:
+                    parameter.grad = gradient
+
+        return plan.forward(x, known, training=training, kept=True), backward
+
+    def _ready(
+        self, features: nn.Sequential, classifier: nn.Sequential, x: Tensor
+    ) -> _Ready | None:
         parts = self._current(features, classifier)
         if parts is None or not _runs(parts, x):
             return None
@@ -55,12 +99,7 @@ class Whole:
         plan = self._plan(parts, time, batch)
         for _, conv, _ in parts.blocks:
             conv.last_backend = "packed"
-        x = x.contiguous()
-        parameters = parts.trained(tensors)
-        if torch.is_grad_enabled() and any(p is not None and p.requires_grad for p in parameters):
-            logits: Tensor = _Pass.apply(x, plan, known, training, *parameters)  # type: ignore[no-untyped-call]
-            return logits
-        return plan.forward(x, known, training=training, kept=False)
+        return _Ready(x.contiguous(), plan, known, training, parts.trained(tensors))
 
     def _current(self, features: nn.Sequential, classifier: nn.Sequential) -> Parts | None:
         modules = (*features._modules.values(), *classifier._modules.values())
@@ -164,7 +203,7 @@ class _Pass(torch.autograd.Function):
         # As torch does with what it saves, only in less time.
         if _versions(ctx.parameters) != ctx.versions:
             raise RuntimeError("a parameter has changed in place since the forward pass")
-        gradients = plan.backward(grad.contiguous(), ctx.tensors)
+        gradients = plan.backward(grad.contiguous(), ctx.tensors, ctx.tensors.gradients())
         plan.pending = None
         wanted = ctx.needs_input_grad[4:]
         if not all(wanted):

@@ -40,7 +40,12 @@ RUNTIME = {
 # What other settings refer to; those count.
 SOURCES = {
     "archive_defaults", "grown_state", "penalise_frozen", "penalty_weights", "rule_settings",
-    "sparse_layers", "sparsity",
+    "sparse_layers", "sparsity", "variants",
+}  # fmt: skip
+# Of training, which a classifier that is fitted does not have.
+OF_TRAINING = {
+    "batch_size", "class_weights", "optimizer", "protocol_epochs", "recalibrate", "scheduler",
+    "tested_weights", "trainer",
 }  # fmt: skip
 
 # The value that each later setting came with, which kept what was there before. Lines are added,
@@ -48,6 +53,7 @@ SOURCES = {
 # may name the choice whose setting it is: "model.lite.widths", "dst.momentum.decay".
 FIRST: Mapping[str, Any] = {
     "class_weights": "none",
+    "dataset.gaps": "interpolate",
     "dataset.label": None,
     "dataset.split_seed": None,
     "dataset.test_size": None,
@@ -64,13 +70,14 @@ FIRST: Mapping[str, Any] = {
     "dst.momentum.observes": "epochs",
     "dst.state": "zero",
     "dst.update_steps": None,
+    "model.aeon.estimator": None,
     "model.distribution": "uniform",
     "model.inception.variant": "authors",
     "model.mlstm_fcn.cells": 8,
     "model.mlstm_fcn.dropout": 0.8,
     "model.mlstm_fcn.filters": [128, 256, 128],
     "model.mlstm_fcn.variant": "paper",
-    "model.oscnn.budgets": [1024, 229_376],
+    "model.oscnn.budget": 1024,
     "model.oscnn.longest": 89,
     "model.resnet.variant": "paper",
     "model.tapnet.cells": 128,
@@ -78,6 +85,7 @@ FIRST: Mapping[str, Any] = {
     "model.tapnet.filters": [256, 256, 128],
     "model.tapnet.sizes": [500, 300],
     "optimizer.weight_decay": 0,
+    "scheduler.ConstantLR.total_iters": 0,
     "tested_weights": "best",
 }
 
@@ -107,11 +115,18 @@ def settings_of(composed: Mapping[str, Any], *, typed: bool = False) -> Settings
             part[key] = rule.pop("name")
             part |= {str(part[key]): rule} if rule else {}
         chosen[kind] = part.get(key)
+    if is_fitted(chosen["model"]):
+        counted = {key: value for key, value in counted.items() if key not in OF_TRAINING}
     revised = {kind: REVISIONS.get(f"{kind}.{name}") for kind, name in chosen.items()}
     counted |= {f"revision of {kind}": number for kind, number in revised.items() if number}
     result = counted if typed else canonical(counted)
     assert isinstance(result, dict)
     return result
+
+
+def is_fitted(model: str | None) -> bool:
+    """Whether a model is a classifier that is fitted once, not a network that is trained."""
+    return model in registry.classifiers
 
 
 def _without(settings: Mapping[str, Any], path: str) -> Settings:

@@ -137,7 +137,9 @@ def told(content: Content) -> dict[str, Any]:
 def _cleaning(said: Mapping[str, Any]) -> Cleaning:
     fitted = said["fitted"]
     means = np.array(fitted["channel_mean"], dtype=np.float64)
-    return Cleaning(said["scaling"], said["length"], Fitted(fitted["mean"], fitted["std"], means))
+    moments = Fitted(fitted["mean"], fitted["std"], means)
+    gaps = said.get("gaps", "interpolate")  # which the first files did not name
+    return Cleaning(said["scaling"], said["length"], moments, gaps)
 
 
 def digest(said: Mapping[str, Any], weights: Weights) -> str:

@@ -149,16 +149,22 @@ def show(record: Record, folder: Path) -> None:
     rows = {
         "test accuracy": f"{record['test_accuracy']:.4f}",
         "test loss": f"{record['test_loss']:.4f}",
-        "train accuracy (best epoch)": f"{record['train_accuracy']:.4f}",
-        "sparsity of the regions": f"{record['sparsity']:g}",
         "seed, fold": f"{record['seed']}, {record['fold']}",
-        "epochs": f"{record['epochs']}"
-        + (f" (shortened; protocol: {record['protocol_epochs']})" if short else ""),
-        "best epoch (by training loss)": str(record["best_epoch"]),
-        "active parameters": f"{record['params_active']:,} of {record['params']:,}",
-        "MFLOPs per series": f"{record['flops'] / 1e6:.2f} of {record['flops_dense'] / 1e6:.2f}",
-        "training time": f"{record['fit_seconds']:.0f} s",
+        "training time": f"{record['fit_seconds']:.3g} s",
     }
+    if "params" in record:
+        rows |= {
+            "train accuracy (best epoch)": f"{record['train_accuracy']:.4f}",
+            "sparsity of the regions": f"{record['sparsity']:g}",
+            "epochs": f"{record['epochs']}"
+            + (f" (shortened; protocol: {record['protocol_epochs']})" if short else ""),
+            "best epoch (by training loss)": str(record["best_epoch"]),
+            "active parameters": f"{record['params_active']:,} of {record['params']:,}",
+            "MFLOPs per series": f"{record['flops'] / 1e6:.2f} of "
+            f"{record['flops_dense'] / 1e6:.2f}",
+        }
+    if "inference_ms" in record:
+        rows["time of one series, one thread"] = f"{record['inference_ms']:.3g} ms"
     if "compression" in record:
         headline = record.get("report", "finetuned")
         rows["test accuracy"] += f" ({STAGES[headline]})"

@@ -36,6 +36,7 @@ from dsn_lab.records.training_settings import (
     TrainerConfig,
     require_known,
 )
+from dsn_lab.registry import classifiers
 
 # More threads than any machine has cores: the process dies of them.
 MOST_THREADS = 1024
@@ -57,11 +58,12 @@ def _known(archive: str) -> str:
 
 
 class DatasetConfig(_Checked):
-    """Which dataset and how its values are scaled; all but the first three for own data only."""
+    """Which dataset and how its values are prepared; from ``path`` on for own data only."""
 
     name: str
     archive: Annotated[str, AfterValidator(_known)]
     scaling: Literal["none", "train", "series"]
+    gaps: Literal["interpolate", "zero"] = "interpolate"
     path: str | None = None
     test_path: str | None = None
     test_size: Annotated[float, Field(gt=0, lt=1), BeforeValidator(number_or_whatever)] | None = (
@@ -78,7 +80,7 @@ class DatasetConfig(_Checked):
     @property
     def wanted(self) -> Wanted:
         """The same for the loader."""
-        return Wanted(**self.model_dump(exclude={"scaling"}))
+        return Wanted(**self.model_dump(exclude={"scaling", "gaps"}))
 
 
 class Config(_Checked):
@@ -117,6 +119,7 @@ class Config(_Checked):
     rule_settings: Settings
     archive_defaults: Settings
     sparse_layers: Settings
+    variants: Settings
 
     @field_validator("model", "dst", "dsp", "optimizer", "scheduler")
     @classmethod
@@ -164,8 +167,18 @@ class Config(_Checked):
 
     @property
     def epochs(self) -> int:
-        """All epochs: the trainer's, and those that methods add (settings named ``..._epochs``)."""
+        """All epochs: the trainer's, and those that methods add (settings named ``..._epochs``).
+
+        A classifier that is fitted has one.
+        """
+        if self.fitted:
+            return 1
         return self.trainer["max_epochs"] + sum(_epochs(part) for _, part in self.methods())
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the model is a classifier that is fitted once, not a network that is trained."""
+        return self.model["name"] in classifiers
 
     @property
     def longest_phase(self) -> int:
@@ -176,6 +189,8 @@ class Config(_Checked):
     @property
     def epochs_of_protocol(self) -> int:
         """All epochs of an undiminished run."""
+        if self.fitted:
+            return 1
         added = (_epochs(part.get("protocol", {})) for _, part in self.methods())
         return self.protocol_epochs + sum(added)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from dsn_lab.analysis import aggregate
+from dsn_lab.analysis import aggregate, prediction_files
 from dsn_lab.analysis.collect import collect, write_parquet
 from dsn_lab.analysis.published import load
 from dsn_lab.errors import UserError
 from dsn_lab.report.inputs import Inputs
 from dsn_lab.report.parts import Section
-from dsn_lab.report.tables import accuracy_flops as cost
+from dsn_lab.report.tables import accuracy_cost as cost
 from dsn_lab.report.tables import (
     choice,
     comparison,
@@ -66,6 +66,7 @@ def build(
             item.write(folder)
     write_parquet(collection.runs, out / "runs.parquet")
     aggregate.write_csvs(collection.runs, out / "tsml-eval")
+    prediction_files.write(collection.runs, results, out / "tsml-eval")
     page = out / PAGE
     with written_whole(page) as temporary:
         temporary.write_text(render(inputs, sections, absent), encoding="utf-8")
@@ -98,7 +99,8 @@ def parts(inputs: Inputs) -> tuple[list[Section], list[tuple[str, str]]]:
         (comparison.ENSEMBLES, comparison.section(inputs.ensembles)),
         (published.TITLE, published.section(inputs)),
         (published.ENSEMBLES, published.section(inputs.ensembles)),
-        ("Accuracy against FLOPs", cost.section(inputs)),
+        (cost.FLOPS, cost.section(inputs)),
+        (cost.MEASURED, cost.measured(inputs)),
         ("Receptive fields with and without groups", fields.section(inputs)),
         ("Structured pruning", pruning.section(inputs)),
         (choice.TITLE, choice.section(inputs)),

@@ -11,6 +11,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFor
 # Okabe and Ito's colours, distinct for colour-blind readers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
+FLOPS = "FLOPs for one series (millions)"
+FRONT = "front"  # gid of the line
 
 
 def scatters(scores: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> Figure:
@@ -33,29 +35,40 @@ def scatters(scores: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> Figure:
     return figure
 
 
-def accuracy_by_cost(points: pd.DataFrame, line: bool) -> Figure:
-    """Mean accuracy against mean FLOPs, a marker a method, its area by parameters.
+def accuracy_by_cost(
+    points: pd.DataFrame, line: bool, cost: str = "flops", label: str = FLOPS, front: bool = False
+) -> Figure:
+    """Mean accuracy against mean cost, a marker a method, its area by parameters.
 
     Args:
-        points: ``label``, ``flops`` (millions), ``accuracy`` and ``std`` (in %), ``params_active``.
+        points: ``label``, the cost, ``accuracy`` and ``std`` (in %), ``params_active``: NaN for
+            what is no network, which has a small marker.
         line: whether to draw deviations.
+        cost: which column.
+        label: what it is, and its unit.
+        front: whether to draw the Pareto front.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
+    sizes = (points["params_active"] / points["params_active"].max()).fillna(0).pow(0.5).tolist()
+    if front:
+        best = pareto(points, cost)
+        (drawn,) = axes.plot(best[cost], best["accuracy"], "--", color="0.5", linewidth=1, zorder=0)
+        drawn.set(label="Pareto front", gid=FRONT)
     for i, point in enumerate(points.itertuples()):
         axes.errorbar(
-            point.flops,
+            getattr(point, cost),
             point.accuracy,
             yerr=point.std if line else None,
             color=COLOURS[i % len(COLOURS)],
             marker=MARKERS[i // len(COLOURS) % len(MARKERS)],
-            markersize=6 + 14 * (point.params_active / points["params_active"].max()) ** 0.5,
+            markersize=6 + 14 * sizes[i],
             alpha=0.8,
             capsize=3,
             linestyle="none",
             label=point.label,
         )
-    axes.set(xlabel="FLOPs for one series (millions)", ylabel="test accuracy (%)", xscale="log")
+    axes.set(xlabel=label, ylabel="test accuracy (%)", xscale="log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -66,10 +79,17 @@ def accuracy_by_cost(points: pd.DataFrame, line: bool) -> Figure:
     return figure
 
 
-def said(points: pd.DataFrame) -> str:
+def pareto(points: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """Of these points those that no other beats in accuracy and cost, the cheapest first."""
+    ordered = points.sort_values([cost, "accuracy"], ascending=[True, False])
+    return ordered[ordered["accuracy"] > ordered["accuracy"].cummax().shift(fill_value=-np.inf)]
+
+
+def said(points: pd.DataFrame, cost: str = "flops", unit: str = "M") -> str:
     """The same in words."""
     return "; ".join(
-        f"{p.label}: {p.accuracy:.2f} % at {p.flops:.3g} M" for p in points.itertuples()
+        f"{p.label}: {p.accuracy:.2f} % at {getattr(p, cost):.3g} {unit}"
+        for p in points.itertuples()
     )
 
 

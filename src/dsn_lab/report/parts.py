@@ -12,6 +12,7 @@ from dsn_lab.data.formats.cells import is_number
 from dsn_lab.storage import written_whole
 
 LONG_TABLE = 40  # rows
+NONE = "–"
 LONG_CELL = 40  # characters
 TYPOGRAPHY = {"±": r"$\pm$", "–": "--", "−": "$-$", "×": r"$\times$", "†": r"\dag{}"}
 ESCAPED = {c: f"\\{c}" for c in "%_#&${}"} | {

@@ -78,6 +78,8 @@ def _is_lost(cfg: DictConfig, key: str) -> bool:
         marked = cfg.copy()
         OmegaConf.update(marked, key, MARK, force_add=True)
         return MARK not in str(decisive(marked))
+    if group in identity.OF_TRAINING and identity.is_fitted(cfg.model.name):
+        return True
     if group in ("dst", "dsp", "logger") and setting and cfg[group].name is None:
         # dsp=scratch prunes nothing, but what would prune says which shape it takes.
         return "pruned_by" not in list(cfg[group])

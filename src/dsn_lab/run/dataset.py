@@ -19,7 +19,8 @@ from dsn_lab.data.wanted import OWN, name_of
 from dsn_lab.records.settings import DatasetConfig
 
 GROUP = "dataset"
-OWN_KEYS = [key for key in DatasetConfig.model_fields if key not in ("name", "archive", "scaling")]
+PREPARED = ("scaling", "gaps")
+OWN_KEYS = [key for key in DatasetConfig.model_fields if key not in ("name", "archive", *PREPARED)]
 
 
 def register() -> None:
@@ -54,7 +55,12 @@ class Datasets(ConfigSource):
         name = self._name(config_path)
         archive = self.archives[name]
         scaling = f"${{archive_defaults.{archive}.scaling}}"
-        node = {"name": name, "archive": archive, "scaling": scaling} | dict.fromkeys(OWN_KEYS)
+        node = {
+            "name": name,
+            "archive": archive,
+            "scaling": scaling,
+            "gaps": "interpolate",
+        } | dict.fromkeys(OWN_KEYS)
         header: dict[str, str | None] = {"package": None}  # the group's
         return ConfigResult(self.provider, self.full_path(), OmegaConf.create(node), header)
 

@@ -9,6 +9,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
+from dsn_lab.run.optimization import quick_step
 from dsn_lab.run.task import Classification
 
 Batch = tuple[Tensor, Tensor]
@@ -45,6 +46,7 @@ class WholeEpochs(Classification):
         steps = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         tell = {hook: self._listeners(hook) for hook in HOOKS}
         batch: Batch | None = None
+        take_step: Callable[[], object] = optimizer.step
         for (x, y), index, _ in dataloader_iter:
             # Of these two hooks Lightning itself calls the first and the last.
             if index > 0:
@@ -54,17 +56,33 @@ class WholeEpochs(Classification):
             batch = x.to(self.device), y.to(self.device)
             if index > 0:
                 tell["on_train_batch_start"](batch, index)
-            loss = super().training_step(batch, index)
+            begun = self._begun(batch[0])
+            if begun is None:
+                loss = super().training_step(batch, index)
+            else:
+                logits, backward = begun
+                loss = self.loss_of(logits.requires_grad_(), batch[1])
             tell["on_before_zero_grad"](optimizer)
-            optimizer.zero_grad()
+            if begun is None:
+                optimizer.zero_grad()
             tell["on_before_backward"](loss)
             torch.autograd.backward(loss)
+            if begun is not None:
+                assert logits.grad is not None
+                backward(logits.grad)
             tell["on_after_backward"]()
             tell["on_before_optimizer_step"](optimizer)
-            optimizer.step()
+            take_step()
+            if index == 0:
+                take_step = quick_step(optimizer)
             steps.increment_ready()
             steps.increment_completed()
         self.lr_scheduler_step(cast(LRScheduler, self.lr_schedulers()), None)
+
+    def _begun(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], None]] | None:
+        """Logits of a network that needs no graph for a loss of the logits alone."""
+        step = getattr(self.network, "step", None)
+        return None if step is None or self.penalties else step(x)
 
     def _listeners(self, hook: str) -> Callable[..., None]:
         """What calls those callbacks that have something to do in a hook."""

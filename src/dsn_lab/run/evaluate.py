@@ -5,15 +5,20 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from lightning.pytorch import Trainer
 from numpy.typing import NDArray
 from torch import nn
 from torch.optim.swa_utils import update_bn
+from torchmetrics import MetricCollection
 
+from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData
 from dsn_lab.errors import UserError
 from dsn_lab.nn.prototypes import Prototypical
 from dsn_lab.records.cell import Files
+from dsn_lab.records.results import Record
+from dsn_lab.registry import metrics
 from dsn_lab.run.task import Classification
 from dsn_lab.storage import written_whole
 
@@ -66,8 +71,30 @@ def test_each(
             accuracies[f"test_accuracy_{which}"] = rounded["test_accuracy"]
         measured[name] = rounded | accuracies
         probabilities[name] = torch.cat(task.test_probabilities).numpy()
-    _write_predictions(files, data.dataset.y_test, probabilities)
+    write_predictions(files, data.dataset.y_test, probabilities)
     return measured
+
+
+def measures(logits: torch.Tensor, labels: torch.Tensor, n_classes: int) -> Measures:
+    """What the test measures, of logits ``(n, n_classes)`` and labels ``(n,)`` as they are."""
+    collection = MetricCollection({f"test_{name}": metrics[name](n_classes) for name in metrics})
+    collection.update(logits, labels)
+    found = {name: round(float(value), 6) for name, value in collection.compute().items()}
+    return {"test_loss": round(float(F.cross_entropy(logits, labels)), 6), **found}
+
+
+def shape_of(dataset: Dataset) -> Record:
+    """What the data are like."""
+    _, channels, length = dataset.x_train.shape
+    return {
+        "n_train": len(dataset.y_train),
+        "n_test": len(dataset.y_test),
+        "n_channels": channels,
+        "length": length,
+        "n_classes": len(dataset.classes),
+        "archive": dataset.archive,
+        **dataset.facts,
+    }
 
 
 def recalibrated(network: nn.Module, data: TimeSeriesData, device: torch.device) -> None:
@@ -102,8 +129,9 @@ def settled(network: nn.Module, data: TimeSeriesData) -> None:
         network.settle(data.calibration_batches())
 
 
-def _write_predictions(
+def write_predictions(
     files: Files, labels: NDArray[np.int64], probabilities: Mapping[str, NDArray[np.float32]]
 ) -> None:
+    """Write ``predictions.npz``: labels and, by name, probabilities ``(n, n_classes)``."""
     with written_whole(files.predictions) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, labels=labels, **probabilities)

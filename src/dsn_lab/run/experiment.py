@@ -20,20 +20,26 @@ from dsn_lab.storage import clear_temporaries, exists
 log = logging.getLogger(__name__)
 
 
-def _training() -> ModuleType:
-    """The module that trains. Torch and Lightning take seconds to import, and a finished cell needs
-    neither.
+def _training(cell: Cell) -> ModuleType:
+    """The module that trains, or fits.
+
+    Torch and Lightning take seconds to import, and a finished cell needs neither.
 
     What they make is no garbage: to look for some among it would take a tenth longer, and again
     and again while the network trains.
     """
     gc.disable()
     try:
+        if cell.config.fitted:
+            from dsn_lab.run import fitting
+
+            return fitting
         from dsn_lab.run import training
+
+        return training
     finally:
         gc.freeze()
         gc.enable()
-    return training
 
 
 def run(cell: Cell) -> results.Record:
@@ -52,7 +58,7 @@ def run(cell: Cell) -> results.Record:
         return record
     if cell.busy():
         raise _busy(cell)
-    training = _training()
+    training = _training(cell)
     prepared = training.prepare_and_try(cell)
     made = _make(cell.folder)
     try:

@@ -1,79 +1,114 @@
-"""Training itself, of whatever has been prepared: the same for a cell and for an estimator."""
+"""Fit a classifier that is no network, and test it once: the same cell, folds, record and files."""
 
-from collections.abc import Mapping, Sequence
+import logging
+import pickle
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.metadata import version
 from typing import Any
 
-from lightning.pytorch import Callback, Trainer
-from torch import nn
+import numpy as np
+import torch
 
+from dsn_lab.data.load import Dataset, load_dataset
 from dsn_lab.errors import UserError
-from dsn_lab.kernels import KernelUnavailableError
-from dsn_lab.records.settings import Config
-from dsn_lab.run.keeping import BestWeights
-from dsn_lab.run.preparation import Prepared, methods, trainer
-from dsn_lab.run.stages import Staged
+from dsn_lab.records import results
+from dsn_lab.records.cell import Cell
+from dsn_lab.registry import classifiers
+from dsn_lab.run import inference
+from dsn_lab.run.evaluate import measures, shape_of, write_predictions
+
+log = logging.getLogger(__name__)
+
+SMALLEST = 1e-7  # a probability of 0 has no logarithm
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A training that has ended; the task's network has the weights of lowest training loss.
+class Prepared:
+    """A classifier that is to be fitted, and on what."""
 
-    Attributes:
-        loop: the trainer.
-        best: those weights, their epoch and loss.
-        staged: the methods that passed stages, or one that did not.
-        stages: the networks to test, by name; the one that the result is of comes last.
-    """
-
-    loop: Trainer
-    best: BestWeights
-    staged: Sequence[Staged]
-    stages: Mapping[str, nn.Module]
+    dataset: Dataset
+    estimator: Any
+    threads: int
 
 
-def loop_of(
-    config: Config, folder: Path, watching: Sequence[Callback], logger: Any = None
-) -> Trainer:
-    """The trainer of a configuration, with its methods.
-
-    Args:
-        config: checked.
-        folder: where the trainer may write.
-        watching: callbacks that come after the methods.
-        logger: Lightning's.
+def prepare_and_try(cell: Cell) -> Prepared:
+    """Load the data and make the classifier.
 
     Raises:
-        UserError: a setting cannot be used.
+        UserError: a setting or the data cannot be used.
     """
-    # In this order: the best weights are those that reached the loss, before any topology update.
-    callbacks = [BestWeights(config.tested_weights), *methods(config), *watching]
-    return trainer(config.trainer, folder, callbacks, logger)
+    config = cell.config
+    model = cell.names["model"]
+    for group, _ in config.methods():
+        raise UserError(f"{group}={cell.names[group]}: needs a network, {model} is none")
+    dataset = load_dataset(
+        config.dataset.wanted,
+        data_dir=config.data_dir,
+        fold=config.fold,
+        scaling=config.dataset.scaling,
+    )
+    threads = config.threads or 1
+    estimator = classifiers.make(config.model, seed=config.seed, threads=threads)
+    return Prepared(dataset, estimator, threads)
 
 
-def train(loop: Trainer, prepared: Prepared, checkpoint: Path | None = None) -> Trained:
-    """Train, and choose the weights of lowest training loss.
+def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
+    """Fit on the training set, test once. A fit that was interrupted begins anew.
 
     Args:
-        loop: of :func:`loop_of`.
-        prepared: network, task and data.
-        checkpoint: where to go on.
+        cell: whose folder is there.
+        prepared: by :func:`prepare_and_try`.
+
+    Returns:
+        What was measured, flat.
 
     Raises:
-        UserError: the native kernel is wanted and cannot be had, or training diverged.
+        UserError: the classifier refuses the data.
     """
-    try:
-        loop.fit(prepared.task, prepared.data, ckpt_path=checkpoint, weights_only=True)
-    except KernelUnavailableError as error:
-        raise UserError(f"model.backend=packed: {error}") from error
-    callbacks: list[Callback] = loop.callbacks  # type: ignore[attr-defined]
-    (best,) = (each for each in callbacks if isinstance(each, BestWeights))
-    if not best.weights:
-        raise UserError(
-            "the training loss was never a finite number: lower optimizer.lr or check the data"
-        )
-    task = prepared.task
-    task.network.load_state_dict(best.weights)
-    staged = [each for each in callbacks if isinstance(each, Staged)] or [Staged()]
-    return Trained(loop, best, staged, staged[-1].stages(task.network))
+    config, dataset, estimator = cell.config, prepared.dataset, prepared.estimator
+    x_train, x_test = (x.astype(np.float64) for x in (dataset.x_train, dataset.x_test))
+    with torch_as_it_was():
+        started = time.monotonic()
+        try:
+            estimator.fit(x_train, dataset.y_train)
+            fitted = time.monotonic()
+            probabilities = np.asarray(estimator.predict_proba(x_test))
+        except (ValueError, TypeError, NotImplementedError, ModuleNotFoundError) as error:
+            said = " ".join(str(error).split())
+            raise UserError(f"model={cell.names['model']}: {said}") from error
+        ended = time.monotonic()
+        cost = inference.measure(estimator.predict_proba, x_test)
+    logits = torch.from_numpy(probabilities).clamp(min=SMALLEST).log()
+    measured = measures(logits, torch.from_numpy(dataset.y_test), len(dataset.classes))
+    write_predictions(cell, dataset.y_test, {"fitted": probabilities.astype(np.float32)})
+    return {
+        "sparsity": 0.0,
+        "seed": config.seed,
+        "fold": config.fold,
+        "epochs": config.epochs,
+        "protocol_epochs": config.epochs_of_protocol,
+        **measured,
+        "fit_seconds": fitted - started,
+        "test_seconds": ended - fitted,
+        **cost,
+        "model_bytes": len(pickle.dumps(estimator)),
+        **shape_of(dataset),
+        "threads": prepared.threads,
+        "device": "cpu",
+        "torch": torch.__version__,
+        "aeon": version("aeon"),
+    }
+
+
+@contextmanager
+def torch_as_it_was() -> Iterator[None]:
+    """Give torch its number of threads and its random state back; Hydra sets both."""
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)

@@ -30,8 +30,8 @@ from dsn_lab.records.settings import Config
 from dsn_lab.run import config as configuration
 from dsn_lab.run import dataset as datasets
 from dsn_lab.run.evaluate import recalibrated, require_finite, settled
-from dsn_lab.run.fitting import loop_of, train
 from dsn_lab.run.keeping import History
+from dsn_lab.run.loop import loop_of, train
 from dsn_lab.run.preparation import prepare_on
 from dsn_lab.run.progress import Progress
 from dsn_lab.trained import TrainedModel
@@ -60,7 +60,7 @@ def fit(
         KeyboardInterrupt: Ctrl-C.
     """
     config = composed((*settings, f"threads={threads}"))
-    dataset = _dataset(x, y, config.dataset.scaling)
+    dataset = _dataset(x, y, config)
     watching: list[Callback] = [Progress(always=True)] if verbose else []
     with undisturbed():
         prepared = prepare_on(dataset, config)
@@ -102,9 +102,9 @@ def composed(settings: tuple[str, ...]) -> Config:
         raise UserError(str(error).splitlines()[0]) from error
 
 
-def _dataset(x: Floats, y: Labels, scaling: str) -> Dataset:
+def _dataset(x: Floats, y: Labels, config: Config) -> Dataset:
     """The training set alone, as a dataset of one's own in a file would be."""
-    cleaning = transforms.learn(x, scaling)
+    cleaning = transforms.learn(x, config.dataset.scaling, config.dataset.gaps)
     codes, none, classes = encode(y, y[:0])
     clean, _ = cleaning.apply(x, "train")
     return Dataset(NAME, OWN, clean, codes, clean[:0], none, classes, {}, cleaning)

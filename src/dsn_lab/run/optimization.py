@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from torch.optim.adam import adam
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from dsn_lab.errors import UserError
@@ -71,6 +72,50 @@ def scheduler(
                 made.step()
         pickle.dumps(made.state_dict())
     return make
+
+
+def quick_step(optimizer: Optimizer) -> Callable[[], object]:
+    """What does as ``optimizer.step``, in a small network's case in half the time.
+
+    For torch's fused Adam, once it has taken a step of its own: the arithmetic without checks of
+    each parameter. Other optimizers' step is as they have it.
+    """
+    group = optimizer.param_groups[0]
+    special = ("amsgrad", "capturable", "differentiable", "decoupled_weight_decay")
+    if (
+        type(optimizer) is not torch.optim.Adam
+        or len(optimizer.param_groups) > 1
+        or not group["fused"]
+        or any(group[name] for name in special)
+        or optimizer._optimizer_step_pre_hooks
+        or optimizer._optimizer_step_post_hooks
+    ):
+        return optimizer.step
+    parameters = group["params"]
+
+    @torch.no_grad()
+    def step() -> None:
+        gradients = [parameter.grad for parameter in parameters]
+        states = [optimizer.state[parameter] for parameter in parameters]
+        if any(gradient is None for gradient in gradients) or not all(states):
+            optimizer.step()
+            return
+        beta1, beta2 = group["betas"]
+        adam(
+            parameters,
+            gradients,
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=True,
+            amsgrad=False,
+            beta1=beta1,
+            beta2=beta2,
+            **{name: group[name] for name in ("lr", "weight_decay", "eps", "maximize")},
+        )
+
+    return step
 
 
 def _named(module: Any, base: type, group: str, settings: Mapping[str, Any]) -> Any:

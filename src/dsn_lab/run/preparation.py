@@ -55,6 +55,7 @@ def prepare(config: Config) -> Prepared:
         data_dir=config.data_dir,
         fold=config.fold,
         scaling=config.dataset.scaling,
+        gaps=config.dataset.gaps,
     )
     return prepare_on(dataset, config)
 

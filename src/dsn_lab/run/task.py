@@ -101,6 +101,10 @@ class Classification(LightningModule):
         """Mean cross-entropy of a batch and the penalties."""
         x, y = batch
         logits = self.network(x, y) if isinstance(self.network, Prototypical) else self.network(x)
+        return self.loss_of(logits, y)
+
+    def loss_of(self, logits: Tensor, y: Tensor) -> Tensor:
+        """The loss, from logits; it is counted in the epoch's means."""
         if self.class_weights is None:
             loss = F.cross_entropy(logits, y)
         else:

@@ -18,9 +18,10 @@ from dsn_lab.records import identity, results
 from dsn_lab.records.cell import Cell
 from dsn_lab.records.networks import save_network
 from dsn_lab.records.provenance import provenance
-from dsn_lab.run.evaluate import test_each
-from dsn_lab.run.fitting import Trained, loop_of, train
+from dsn_lab.run import inference
+from dsn_lab.run.evaluate import shape_of, test_each
 from dsn_lab.run.keeping import History, LastState
+from dsn_lab.run.loop import Trained, loop_of, train
 from dsn_lab.run.preparation import Prepared, methods, prepare, trainer
 from dsn_lab.run.progress import Progress
 from dsn_lab.run.stages import Choosy, Tested
@@ -100,6 +101,8 @@ def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
         "train_accuracy": history.rows[best.epoch]["train_accuracy"],
         **{key: value for each in staged for key, value in each.findings(tested).items()},
         "fit_seconds": history.seconds,
+        **inference.measure(inference.of_network(task.network), data.dataset.x_test),
+        "model_bytes": cell.model.stat().st_size,
         **_sizes(prepared, task.network),
         "threads": torch.get_num_threads(),
         "device": str(loop.strategy.root_device),
@@ -119,13 +122,7 @@ def _sizes(prepared: Prepared, network: nn.Module) -> results.Record:
         **vars(cost.measure(network, channels, time)),
         "backend": last_backend(network),
         "batch_size": prepared.data.batch_size,
-        "n_train": len(dataset.y_train),
-        "n_test": len(dataset.y_test),
-        "n_channels": channels,
-        "length": time,
-        "n_classes": len(dataset.classes),
-        "archive": dataset.archive,
-        **dataset.facts,
+        **shape_of(dataset),
     }
 
 

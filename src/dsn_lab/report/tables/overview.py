@@ -6,7 +6,7 @@ import pandas as pd
 
 from dsn_lab.analysis import aggregate
 from dsn_lab.report.inputs import Inputs, count, percent
-from dsn_lab.report.parts import Section, Table
+from dsn_lab.report.parts import NONE, Section, Table
 
 
 def section(inputs: Inputs) -> Section:
@@ -17,7 +17,7 @@ def section(inputs: Inputs) -> Section:
         "A method is all that decides a result but dataset, fold and seed. Runs of different "
         "settings are never averaged; a mean over fewer runs than the method has elsewhere is "
         "marked and takes no part in any comparison.",
-        [_methods(inputs), _accuracy(inputs)],
+        [_methods(inputs), _accuracy(inputs), _measures(inputs), *_ensembles(inputs.ensembles)],
     )
 
 
@@ -95,6 +95,56 @@ def _accuracy(inputs: Inputs) -> Table:
         * bool(leaks)
     )
     return Table("accuracy", caption, display, summary.reset_index(), marks=marks)
+
+
+def _ensembles(inputs: Inputs) -> list[Table]:
+    """What a method's seeds give together, where there are several."""
+    if not inputs.methods:
+        return []
+    by_cell = inputs.runs.groupby(["method", "dataset"]).agg(
+        accuracy=("test_accuracy", "mean"), params=("params_active", "mean"),
+        flops=("flops", "mean"), least=("members", "min"), most=("members", "max"),
+    )  # fmt: skip
+    grouped = by_cell.groupby("method")
+    data = grouped[["accuracy", "params", "flops"]].mean()
+    data.insert(0, "members", [aggregate.ranges([*m["least"], *m["most"]]) for _, m in grouped])
+    data.insert(1, "datasets", grouped.size())
+    data = data.reset_index()
+    display = data.astype(str)
+    for column, unit, form in (
+        ("accuracy", 0.01, "{:.2f}"), ("params", 1e3, "{:.2f}"), ("flops", 1e6, "{:.2f}")
+    ):  # fmt: skip
+        display[column] = [NONE if pd.isna(x) else form.format(x / unit) for x in data[column]]
+    titles = {"accuracy": "accuracy %", "params": "params (K)", "flops": "FLOPs (M)"}
+    caption = (
+        "Ensembles of a method's runs that differ in the seed: the class of largest mean "
+        "probability, from stored predictions. Means over each one's own datasets; parameters and "
+        "FLOPs are those of all members. In tests they meet ensembles only."
+    )
+    return [Table("ensembles", caption, display.rename(columns=titles), data)]
+
+
+def _measures(inputs: Inputs) -> Table:
+    """Means of everything that the test measures, over each method's own datasets."""
+    columns = [column for column in inputs.runs if column.startswith("test_")]
+    columns = [column for column in columns if inputs.runs[column].notna().any()]
+    columns = [column for column in columns if column != "test_seconds"]
+    by_cell = inputs.runs.groupby(["method", "dataset"])[columns].mean()
+    means = by_cell.groupby("method").mean()
+    means.columns = [column.removeprefix("test_").replace("_", " ") for column in columns]
+    means.insert(0, "datasets", by_cell.groupby("method").size())
+    data = means.reset_index()
+    display = data.astype({"datasets": str})
+    for column in data.columns[2:]:
+        display[column] = [NONE if pd.isna(value) else f"{value:.4f}" for value in data[column]]
+    caption = (
+        "What the test measures, means over runs and each method's own datasets. Accuracy running "
+        "and recalibrated: with BatchNorm's statistics of training and of the training set; the "
+        "setting recalibrate says beforehand which of them is the accuracy. AUROC: one class "
+        "against the rest, mean over classes; ECE: expected calibration error, 15 bins; NLL: "
+        "negative log likelihood."
+    )
+    return Table("measures", caption, display, data)
 
 
 def _leaks(runs: pd.DataFrame) -> dict[str, str]:

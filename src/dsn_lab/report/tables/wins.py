@@ -8,8 +8,8 @@ from aeon.datasets.tsc_datasets import univariate2015
 
 from dsn_lab.analysis import aggregate
 from dsn_lab.report.inputs import Inputs, signed
-from dsn_lab.report.parts import Section, Table
-from dsn_lab.report.tables.paper import COST, NONE, deviations, matching
+from dsn_lab.report.parts import NONE, Section, Table
+from dsn_lab.report.tables.paper import COST, COUNTED, OUR_FLOPS, deviations, matching
 
 
 def section(inputs: Inputs, table: Mapping[str, Any], paper: Mapping[str, Any]) -> Section | str:
@@ -18,16 +18,18 @@ def section(inputs: Inputs, table: Mapping[str, Any], paper: Mapping[str, Any]) 
     runs = runs[runs["dataset"].isin(univariate2015)]
     if runs.empty:
         return "No run of DSN at S = 0.8 with groups on a UCR-85 dataset's own split."
-    if inputs.published is None:
-        return "Needs reference_dir=PATH with published results of the baselines."
     scores = aggregate.complete(inputs.on_split)
+    rivals = _rivals(inputs, scores, table)
+    if not rivals:
+        return "Needs runs of the baselines, or reference_dir=PATH with published results of them."
     rows = [
         row
         for method in sorted(set(runs["method"]))
-        for row in _rows(inputs, runs[runs["method"] == method], scores[method], table)
+        for baseline, name, theirs in rivals
+        if (row := _row(method, scores[method], baseline, name, theirs))
     ]
     if not rows:
-        return "The reference folder has none of the baselines on these datasets."
+        return "None of the baselines has results on these datasets."
     data = pd.DataFrame(rows)
     said = {m: deviations(runs[runs["method"] == m], paper) for m in set(runs["method"])}
     differing = "; ".join(f"{m}: {text}" for m, text in sorted(said.items()) if text)
@@ -42,40 +44,48 @@ def section(inputs: Inputs, table: Mapping[str, Any], paper: Mapping[str, Any]) 
         * bool(differing)
     )
     items = [
-        Table("table1", caption, _display(data), data, ("baseline: published as",)),
+        Table("table1", caption, _display(data), data, ("baseline: whose results",)),
         _cost(inputs, runs, table),
     ]
     return Section("table1", table["title"], "", list(items))
 
 
-def _rows(
-    inputs: Inputs, runs: pd.DataFrame, scores: pd.Series, table: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    assert inputs.published is not None
-    rows = []
+Rival = tuple[Mapping[str, Any], str, pd.Series]
+
+
+def _rivals(inputs: Inputs, scores: pd.DataFrame, table: Mapping[str, Any]) -> list[Rival]:
+    """Of each baseline the methods that were run here, and what is published of it."""
+    found: list[Rival] = []
     for baseline in table["baselines"]:
+        here = sorted(set(matching(inputs, baseline["where"])["method"]))
+        found += [(baseline, f"{name}, run here", scores[name]) for name in here]
         name = baseline["published"]
-        if name not in inputs.published.scores:
-            continue
-        both = pd.DataFrame({"ours": scores, "theirs": inputs.published.scores[name]}).dropna()
-        both = (100 * both[both.index.isin(univariate2015)]).round(2)
-        if both.empty:
-            continue
-        rows.append(
-            {
-                "method": runs["method"].iloc[0],
-                "baseline": baseline["name"],
-                "published": f"{name}, {inputs.published.runs[name]}",
-                "datasets": len(both),
-                "DSN wins": int((both["ours"] > both["theirs"]).sum()),
-                "baseline wins": int((both["ours"] < both["theirs"]).sum()),
-                "ties": int((both["ours"] == both["theirs"]).sum()),
-                "DSN wins printed": baseline["dsn_wins"],
-                "baseline wins printed": baseline["baseline_wins"],
-                "ties printed": baseline["ties"],
-            }
-        )
-    return rows
+        if inputs.published is not None and name in inputs.published.scores:
+            said = f"{name}, {inputs.published.runs[name]}"
+            found.append((baseline, said, inputs.published.scores[name]))
+    return found
+
+
+def _row(
+    method: str, scores: pd.Series, baseline: Mapping[str, Any], name: str, theirs: pd.Series
+) -> dict[str, Any] | None:
+    """A method's wins against one baseline; None without a dataset that both have."""
+    both = pd.DataFrame({"ours": scores, "theirs": theirs}).dropna()
+    both = (100 * both[both.index.isin(univariate2015)]).round(2)
+    if both.empty:
+        return None
+    return {
+        "method": method,
+        "baseline": baseline["name"],
+        "published": name,
+        "datasets": len(both),
+        "DSN wins": int((both["ours"] > both["theirs"]).sum()),
+        "baseline wins": int((both["ours"] < both["theirs"]).sum()),
+        "ties": int((both["ours"] == both["theirs"]).sum()),
+        "DSN wins printed": baseline["dsn_wins"],
+        "baseline wins printed": baseline["baseline_wins"],
+        "ties printed": baseline["ties"],
+    }
 
 
 def _display(data: pd.DataFrame) -> pd.DataFrame:
@@ -85,7 +95,7 @@ def _display(data: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "our method": data["method"],
-            "baseline: published as": data["baseline"] + ": " + data["published"],
+            "baseline: whose results": data["baseline"] + ": " + data["published"],
             "wins : losses (ties) printed, of 85": _balance(data, " printed"),
             "ours": _balance(data, ""),
             "datasets": data["datasets"].astype(str),
@@ -111,20 +121,19 @@ def _cost(inputs: Inputs, runs: pd.DataFrame, table: Mapping[str, Any]) -> Table
         }
         for b in [*table["baselines"], {"name": "DSN", **table["ours"]}]
     ]
-    for method, of_method in runs.groupby("method"):
+    every = [runs, *(matching(inputs, each["where"]) for each in table["baselines"])]
+    here = pd.concat(every)
+    for method, of_method in here[here["dataset"].isin(univariate2015)].groupby("method"):
         by_dataset = of_method.groupby("dataset")[[column for column, _, _ in COST]].mean()
-        row = {"network": method, "datasets": len(by_dataset), "source": "ours"}
-        rows.append(row | {name: by_dataset[column].mean() / unit for column, unit, name in COST})
+        row: dict[str, Any] = {"network": method, "datasets": len(by_dataset), "source": "ours"}
+        row |= {name: by_dataset[column].mean() / unit for column, unit, name in COST}
+        rows.append(row | {OUR_FLOPS: of_method.groupby("dataset")["flops"].mean().mean() / 1e6})
     data = pd.DataFrame(rows)
-    ours = table["ours"]
-    for (_, _, name), key in zip(COST, ("params", "flops"), strict=True):
-        data[f"{name} difference"] = (data[name] - ours[key]).where(data["source"] == "ours")
     display = data.astype({"datasets": str})
     for column in data.columns[3:]:
-        form = "{:.2f}".format if "difference" not in column else signed
-        display[column] = [NONE if pd.isna(x) else form(x) for x in data[column]]
+        display[column] = [NONE if pd.isna(x) else f"{x:.2f}" for x in data[column]]
     caption = (
-        "Mean cost over datasets: active parameters and FLOPs for a series. Differences are to the "
-        "printed DSN, and mean something only over the same 85 datasets."
+        "Mean cost over datasets: active parameters and FLOPs for a series; printed and ours are "
+        f"comparable only over the same 85 datasets. {COUNTED}"
     )
     return Table("table1_cost", caption, display, data)

@@ -1,0 +1,45 @@
+"""Cells that train in a second, and what they leave."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dsn_lab.records.cell import Cell
+from tests.conftest import SMALL
+from tests.contract.training import checked
+
+CLOCKED = ("fit_seconds", "latency_base_ms", "latency_pruned_ms")
+KINDS = {
+    "dsn": ({"model": "dsn", "dst": "dsn", "dsp": "none"}, SMALL),
+    "lite": (
+        {"model": "lite", "dst": "none", "dsp": "default"},
+        ("model=lite", "dsp=default", "model.widths=[[4,4,4],[4],[4]]", "dsp.scratch=true"),
+    ),
+}
+
+
+def cell_in(folder: Path, kind: str = "dsn", epochs: int = 2) -> Cell:
+    """A cell on a bundled dataset."""
+    names, settings = KINDS[kind]
+    usual = ("dataset=ItalyPowerDemand", f"trainer.max_epochs={epochs}", "threads=1")
+    return Cell(folder, names, checked(*usual, *settings))
+
+
+def left_by(folder: Path) -> dict[str, Any]:
+    """All that a finished cell has left but what a clock decides."""
+    assert not list(folder.rglob("*.tmp"))
+    record = json.loads((folder / "result.json").read_text())
+    state = torch.load(folder / "last.ckpt", weights_only=True)
+    state["callbacks"]["History"].pop("seconds")
+    with np.load(folder / "predictions.npz") as predictions:
+        arrays = {name: torch.from_numpy(predictions[name]) for name in predictions}
+    return {
+        "record": {key: value for key, value in record.items() if key not in CLOCKED},
+        "state": {key: state[key] for key in ("state_dict", "optimizer_states", "callbacks")},
+        "predictions": arrays,
+        "files": {name: (folder / name).read_bytes() for name in ("metrics.csv", "model.pt")},
+        "figures": sorted(path.name for path in (folder / "figures").iterdir()),
+    }

@@ -1,0 +1,53 @@
+"""Killed at random moments, again and again, a run ends with the same bits."""
+
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+
+from dsn_lab.records.cell import Cell
+from dsn_lab.run import experiment
+from tests.e2e.test_resume import require_equal
+from tests.faults.cells import cell_in, left_by
+
+KILLS = 10
+EPOCHS = {"dsn": 30, "lite": 10}
+
+
+@pytest.mark.parametrize("kind", sorted(EPOCHS))
+def test_killed_at_any_moment_it_ends_with_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setitem(mpl.rcParams, "savefig.dpi", 20)
+    began = time.monotonic()
+    undisturbed = cell_in(tmp_path / "undisturbed", kind, EPOCHS[kind])
+    experiment.run(undisturbed)
+    expected, takes = left_by(undisturbed.folder), time.monotonic() - began
+    chance, cell = random.Random(kind), cell_in(tmp_path / "cell", kind, EPOCHS[kind])
+    kills = 0
+    while kills < KILLS:
+        if _killed(cell, chance.uniform(0, takes / 2)):
+            kills += 1
+        else:
+            require_equal(left_by(cell.folder), expected)
+            shutil.rmtree(cell.folder)
+    experiment.run(cell)
+    require_equal(left_by(cell.folder), expected)
+
+
+def _killed(cell: Cell, seconds: float) -> bool:
+    """Run in a copy of this process and kill that; whether it had not ended before."""
+    if (child := os.fork()) == 0:
+        try:
+            experiment.run(cell)
+        finally:
+            os._exit(0)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
