@@ -26,6 +26,11 @@ def tool(name: str) -> str:
 
 
 def run(*command: str | Path, **environment: str) -> None:
+    output(*command, **environment)
+
+
+def output(*command: str | Path, **environment: str) -> str:
+    """Run what must succeed; returns what it says."""
     done = subprocess.run(
         [str(part) for part in command],
         env=os.environ | environment,
@@ -34,6 +39,7 @@ def run(*command: str | Path, **environment: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def supported(instructions: str) -> bool:

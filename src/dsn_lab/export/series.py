@@ -1,6 +1,6 @@
 """Real series that an export is checked, calibrated and measured on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,14 @@ class Series:
     x: NDArray[np.float32]
     y: Labels | None
     origin: str
+
+    def some(self, most: int) -> "Series":
+        """At most so many of them, from first to last."""
+        if len(self.x) <= most:
+            return self
+        chosen = np.linspace(0, len(self.x) - 1, most).astype(np.int64)
+        y = None if self.y is None else self.y[chosen]
+        return replace(self, x=self.x[chosen], y=y, origin=f"{most} of {self.origin}")
 
 
 def of_file(model: TrainedModel, path: Path) -> Series:

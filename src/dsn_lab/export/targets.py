@@ -94,13 +94,13 @@ def write_c(model: TrainedModel, path: Path, dtype: DType, given: Data) -> list[
     lines = [
         f"{path}: {made.weights} bytes of weights, positions and tables, {made.ram} of static RAM"
         + (" (4 times that with SIMD)" if dtype == "int8" else ""),
-        check,
+        check.line,
     ]
-    if dtype == "int8" and given.test.y is not None:
-        whole = accuracy(model, series.logits(model, given.test), given.test)
-        coded = accuracy(model, numbers.run(model.prepare(given.test.x)).numpy(), given.test)
+    if dtype == "int8" and check.series.y is not None:
+        whole = accuracy(model, series.logits(model, check.series), check.series)
+        coded = accuracy(model, check.logits, check.series)
         lines.append(
-            f"accuracy on {given.test.origin}: {100 * whole:.2f} % in float32, "
+            f"accuracy on {check.series.origin}: {100 * whole:.2f} % in float32, "
             f"{100 * coded:.2f} % in int8"
         )
     lines.append(f"compile with: cc -O3 -march=native example.c {path.name} -lm")

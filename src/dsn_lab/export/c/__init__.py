@@ -1,6 +1,7 @@
 """A trained DSN or LITE as one C99 file with its sparse weights inlined."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from dsn_lab.trained import TrainedModel
 
 # How far logits may lie from those that they are held against.
 CLOSE = 1e-4
+CALIBRATION = 512  # training series, at most, that tell the ranges of activations
+SLOWLY = 64  # series on which numbers are held against the network without a compiler
 CLOSE_INT8 = 0.02  # of the largest: a code may be rounded the other way, and all that follow it
 
 
@@ -35,7 +38,7 @@ def network(model: TrainedModel, dtype: DType, train: Series | None) -> Network:
             "--dtype int8 is calibrated on the training series, which are not on this machine: "
             "name their file by --train"
         )
-    return coded.int8(folded, model.prepare(train.x))
+    return coded.int8(folded, model.prepare(train.some(CALIBRATION).x))
 
 
 def written(model: TrainedModel, numbers: Network, prefix: str) -> Source:
@@ -48,30 +51,50 @@ def written(model: TrainedModel, numbers: Network, prefix: str) -> Source:
     return source(numbers, Scaling(model.cleaning.scaling, *moments), model.classes, prefix, about)
 
 
-def checked(model: TrainedModel, numbers: Network, made: Source, prefix: str, on: Series) -> str:
-    """Hold a C file against the network, and say in a line how that went.
+@dataclass(frozen=True)
+class Check:
+    """How an export was checked.
 
-    The numbers always are; the compiled file is where there is a compiler.
+    Attributes:
+        series: on which ones.
+        logits: what it says of them.
+        line: the outcome for people.
+    """
+
+    series: Series
+    logits: NDArray[np.floating]
+    line: str
+
+
+def checked(model: TrainedModel, numbers: Network, made: Source, prefix: str, on: Series) -> Check:
+    """Hold a C file against the network.
+
+    Its numbers always are, on some series; on all of them, compiled, where there is a compiler.
 
     Raises:
         UserError: they differ, or the compiler fails.
     """
-    torch_says = real.logits(model, on)
-    numbers_say = numbers.run(model.prepare(on.x)).numpy()
+    some = on.some(SLOWLY)
+    numbers_say = numbers.run(model.prepare(some.x)).numpy()
     if numbers.dtype == "float32":
-        _require_close(numbers_say, torch_says, CLOSE, "its numbers")
+        _require_close(numbers_say, real.logits(model, some), CLOSE, "its numbers")
     command = compiler()
     if command is None:
-        return "not compiled: there is no C compiler here (its numbers were checked)"
+        return Check(some, numbers_say, "not compiled: there is no C compiler here (set CC)")
     with compiled(made, prefix, len(model.classes), command) as loaded:
-        c_says = loaded.logits(on.x)
+        some_say, says = loaded.logits(some.x), loaded.logits(on.x)
     limit = CLOSE if numbers.dtype == "float32" else CLOSE_INT8 * float(np.abs(numbers_say).max())
-    _require_close(c_says, numbers_say, limit, "compiled, it")
-    same = int((c_says.argmax(axis=1) == torch_says.argmax(axis=1)).sum())
-    apart = float(np.abs(c_says - torch_says).max())
-    return (
+    _require_close(some_say, numbers_say, limit, "compiled, it")
+    torch_says = real.logits(model, on)
+    if numbers.dtype == "float32":
+        _require_close(says, torch_says, CLOSE, "compiled, it")
+    same = int((says.argmax(axis=1) == torch_says.argmax(axis=1)).sum())
+    apart = float(np.abs(says - torch_says).max())
+    return Check(
+        on,
+        says,
         f"compiled and held against torch on {on.origin}: {same} of {len(on.x)} labels equal, "
-        + (f"logits at most {apart:.1e} apart")
+        f"logits at most {apart:.1e} apart",
     )
 
 
