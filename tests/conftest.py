@@ -24,6 +24,15 @@ def record(folder: Path) -> dict[str, Any]:
     return loaded
 
 
+# What a clock or a machine decides.
+MEASURED = ("fit_seconds", "fit_mj", "test_seconds", "finished", "latency_", "inference_")
+
+
+def lasting(result: dict[str, Any]) -> dict[str, Any]:
+    """Of a record what two equal runs agree on."""
+    return {key: value for key, value in result.items() if not key.startswith(MEASURED)}
+
+
 @pytest.fixture(autouse=True)
 def _alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory

@@ -5,7 +5,6 @@
 """
 
 import argparse
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations
@@ -18,11 +17,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from dsn_lab.errors import UserError
+from dsn_lab.errors import UserError, refusing
 from dsn_lab.records import identity, results
 from dsn_lab.records.cell import RESULT, Folder
+from dsn_lab.records.checked import require_record
+from dsn_lab.storage import exists
 
 Floats = NDArray[np.floating[Any]]
+SAID = ("dataset", "model", "dsp", "fold", "epochs")
 COLUMNS = ("stage", "fold", "epochs", "members", "subsets", "accuracy")
 
 
@@ -65,8 +67,9 @@ def rows(method: Path) -> Iterator[dict[str, Any]]:
     """
     folds: dict[int, list[tuple[results.Record, Folder]]] = defaultdict(list)
     for folder in results.below(method):
-        record = results.read(folder)
-        if record is not None and folder.folder.parent == method:
+        record = results.read(folder) if folder.folder.parent == method else None
+        if record is not None:
+            require_record(record, folder.result)
             folds[record["fold"]].append((record, folder))
     if not folds:
         raise UserError(f"{method}: holds no finished run (fold<F>-seed<S>/{RESULT})")
@@ -77,15 +80,17 @@ def rows(method: Path) -> Iterator[dict[str, Any]]:
             seedless = identity.recorded(record) | {"seed": settings["seed"]}
             results.require_same(seedless, settings, folder.folder)
             results.require_same_data(first, record, folder.folder)
-        stored = [dict(np.load(folder.predictions)) for _, folder in runs]
+        stored = [_predictions(folder) for _, folder in runs]
         labels = [each.pop("labels") for each in stored]
         if any(not np.array_equal(each, labels[0]) for each in labels):
             raise UserError(f"{method}: runs of fold {fold} were tested on different labels")
+        if any(each.keys() != stored[0].keys() for each in stored):
+            raise UserError(f"{method}: runs of fold {fold} have other stages than each other")
         for stage in stored[0]:
             members = np.stack([each[stage] for each in stored])
             for size, correct in enumerate(accuracies(members, labels[0]), start=1):
                 yield {
-                    **{key: first[key] for key in ("dataset", "model", "dsp", "fold", "epochs")},
+                    **{key: first.get(key, "none") for key in SAID},
                     "stage": stage,
                     "members": size,
                     "subsets": comb(len(members), size),
@@ -93,16 +98,38 @@ def rows(method: Path) -> Iterator[dict[str, Any]]:
                 }
 
 
-def main() -> None:
+def _predictions(folder: Folder) -> dict[str, NDArray[Any]]:
+    """Labels ``(n,)`` and each stage's probabilities ``(n, n_classes)``.
+
+    Raises:
+        UserError: the file is damaged, or holds no such arrays.
+    """
+    path = folder.predictions
+    if not exists(path):
+        raise UserError(f"{path} is missing; run its cell anew with force=true")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file}
+        labels = found["labels"]
+        shapes = {each.shape for name, each in found.items() if name != "labels"}
+        sound = labels.ndim == 1 and len(labels) > 0 and labels.dtype.kind in "iu"
+        sound &= len(shapes) == 1 and all(np.isfinite(each).all() for each in found.values())
+        sound &= all(len(shape) == 2 and shape[0] == len(labels) for shape in shapes)
+    except Exception as error:  # whatever a damaged file makes numpy stumble over
+        raise UserError(f"{path} is damaged; run its cell anew with force=true") from error
+    if not sound:
+        raise UserError(f"{path} holds no labels with their probabilities")
+    return found
+
+
+def main(arguments: list[str] | None = None, prog: str = "python -m dsn_lab.ensemble") -> None:
     """Print a table for each folder on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m dsn_lab.ensemble", description=__doc__)
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("folder", nargs="+", type=Path, help="results/<dataset>/<method>-<digest>")
     console = Console()
-    for method in parser.parse_args().folder:
-        try:
+    for method in parser.parse_args(arguments).folder:
+        with refusing():
             found = list(rows(method))
-        except (UserError, OSError) as error:
-            sys.exit(f"error: {error}")
         first = found[0]
         table = Table(*COLUMNS, title=f"{first['dataset']}, {first['model']}, dsp={first['dsp']}")
         for row in found:

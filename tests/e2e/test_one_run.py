@@ -102,6 +102,8 @@ def test_records_say_which_code_made_them(run: Run, tmp_path: Path) -> None:
     assert made["format"] == 1
     assert made["version"].count(".") == 2
     assert len(made["commit"].removesuffix("-dirty")) == 40
+    assert made["finished"].endswith("+00:00")
+    assert {"cpu", "cores", "python", "version_numpy", "version_aeon"} <= made.keys()
     assert not [key for key, value in made.items() if "dsn_lab." in str(value) or "_target_" in key]
 
 

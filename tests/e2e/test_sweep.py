@@ -13,12 +13,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from dsn_lab.data import names
-from tests.conftest import SMALL, Run
+from tests.conftest import SMALL, Run, lasting
 
 ROOT = Path(__file__).parents[2]
 TINY = (*SMALL, "trainer.max_epochs=2", "threads=1")
-# What a clock or a machine decides.
-VARIABLE = ("fit_seconds",)
 
 
 def table(folder: Path) -> dict[str, dict[str, Any]]:
@@ -27,7 +25,7 @@ def table(folder: Path) -> dict[str, dict[str, Any]]:
     for path in sorted(folder.rglob("result.json")):
         record = json.loads(path.read_text())
         cell = str(path.parent.relative_to(folder))
-        results[cell] = {key: value for key, value in record.items() if key not in VARIABLE}
+        results[cell] = lasting(record)
     return results
 
 
@@ -161,20 +159,14 @@ def require_gone(workers: list[int]) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_joblib_sweep_ends_as_one_never_killed(
-    run: Run, tmp_path: Path, signal_: signal.Signals
-) -> None:
+def test_a_killed_joblib_sweep_ends_as_one_never_killed(run: Run, tmp_path: Path) -> None:
     sweep = ("dataset=ItalyPowerDemand", *TINY, "seed=range(6)")
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
     process = start(*sweep, "hydra/launcher=joblib", f"hydra.sweep.dir={killed}", cwd=tmp_path)
     while process.poll() is None and len(written(killed)) < 2:
         time.sleep(0.05)
-    workers = workers_of(process)
-    process.send_signal(signal_)
-    process.communicate()
-    assert workers
-    require_gone(workers)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     before = written(killed)
     assert 2 <= len(before) < 6
 
@@ -187,6 +179,20 @@ def test_a_killed_joblib_sweep_ends_as_one_never_killed(
 
     assert run("-m", *sweep, f"hydra.sweep.dir={undisturbed}") == 0
     assert table(undisturbed) == table(killed)
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_their_sweep(tmp_path: Path, signal_: signal.Signals) -> None:
+    sweep = ("dataset=ItalyPowerDemand", *SMALL, "trainer.max_epochs=10000", "threads=1")
+    process = start(*sweep, "hydra/launcher=joblib", "seed=0,1", cwd=tmp_path)
+    while process.poll() is None and len(list(tmp_path.rglob("metrics.csv"))) < 2:
+        time.sleep(0.05)
+    workers = workers_of(process)
+    process.send_signal(signal_)
+    process.communicate()
+    assert workers
+    require_gone(workers)
+    assert not written(tmp_path)
 
 
 def test_a_killed_worker_costs_no_cell(tmp_path: Path) -> None:

@@ -93,3 +93,12 @@ def test_agents_run_the_cells_of_the_sweep_file(run: Run, tmp_path: Path) -> Non
     fixed = [part for part in command if "${" not in part and part != "logger.mode=online"]
     assert run(*fixed, *first, "dry_run=true", "logger=csv") == 0
     assert (tmp_path / "results" / "GunPoint").exists()
+
+
+def test_the_run_of_a_fitted_classifier_holds_its_record(tmp_path: Path) -> None:
+    cell = ("model=quant", "dataset=ItalyPowerDemand", "logger=wandb", f"output_dir={tmp_path}")
+    python(str(ROOT / "run.py"), *cell)
+    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
+    shown = python("-m", "wandb", "leet", "inspect", "--summary", "--json", str(folder))
+    for key in ("test_accuracy", "inference_ms_64", "model_bytes"):
+        assert key in shown, key

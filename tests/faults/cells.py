@@ -4,14 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+import pytest
 import torch
 
 from dsn_lab.records.cell import Cell
-from tests.conftest import SMALL
+from dsn_lab.run import inference
+from tests.conftest import SMALL, lasting
 from tests.contract.training import checked
 
-CLOCKED = ("fit_seconds", "latency_base_ms", "latency_pruned_ms")
 KINDS = {
     "dsn": ({"model": "dsn", "dst": "dsn", "dsp": "none"}, SMALL),
     "lite": (
@@ -28,6 +30,12 @@ def cell_in(folder: Path, kind: str = "dsn", epochs: int = 2) -> Cell:
     return Cell(folder, names, checked(*usual, *settings))
 
 
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small figures, and next to no measuring, which take most of a short run's time."""
+    monkeypatch.setitem(mpl.rcParams, "savefig.dpi", 20)
+    monkeypatch.setattr(inference, "SECONDS", 0.0)
+
+
 def left_by(folder: Path) -> dict[str, Any]:
     """All that a finished cell has left but what a clock decides."""
     assert not list(folder.rglob("*.tmp"))
@@ -37,7 +45,7 @@ def left_by(folder: Path) -> dict[str, Any]:
     with np.load(folder / "predictions.npz") as predictions:
         arrays = {name: torch.from_numpy(predictions[name]) for name in predictions}
     return {
-        "record": {key: value for key, value in record.items() if key not in CLOCKED},
+        "record": lasting(record),
         "state": {key: state[key] for key in ("state_dict", "optimizer_states", "callbacks")},
         "predictions": arrays,
         "files": {name: (folder / name).read_bytes() for name in ("metrics.csv", "model.pt")},

@@ -1,8 +1,10 @@
 """What a sweep does with cells that fail, die, or are in another process's hands."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -12,6 +14,7 @@ from dsn_lab.records import results
 from dsn_lab.records.settings import Config
 from dsn_lab.sweep import rounds as sweep
 from dsn_lab.sweep.plan import Planned, seconds_per_epoch
+from dsn_lab.sweep.watch import Watch, spelled, summary
 
 
 class Launcher:
@@ -36,7 +39,8 @@ class Launcher:
 def cells(tmp_path: Path) -> list[Planned]:
     for name in "abc":
         (tmp_path / name).mkdir()
-    settings = cast(Config, None)
+    dataset = SimpleNamespace(name="GunPoint")
+    settings = cast(Config, SimpleNamespace(epochs=10, dataset=dataset, seed=0))
     return [Planned(tmp_path / name, {}, settings, (name,)) for name in "abc"]
 
 
@@ -93,3 +97,36 @@ def test_an_epoch_costs_the_median_of_its_kind() -> None:
         ("GunPoint", "dsn", "dsn", "none", "0.5"): 1.0,
         ("GunPoint", "dsn", "dsn", "none", "0.8"): 3.0,
     }
+
+
+def test_a_line_says_how_far_a_sweep_is(cells: list[Planned]) -> None:
+    watch = Watch(cells, live=False)
+    assert watch.line() == "0/3 done"
+    results.write({"test_accuracy": 0.9}, cells[0])
+    for cell, epochs in ((cells[1], 5), (cells[2], 0)):
+        cell.log.touch()
+        cell.metrics.write_text("epoch\n" + "1\n" * epochs)
+    watch.began -= 30
+    watch._look()
+    line = watch.line()
+    assert line.startswith("1/3 done, mean 0.9000, about 30 s left; runs: GunPoint seed 0 at 50%, ")
+    assert len(line) <= 79
+    assert summary(cells) == [f"0.9000  1/3  GunPoint  {cells[0].folder.parent.name}"]
+
+
+def test_a_watched_sweep_logs_now_and_then(
+    cells: list[Planned], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("dsn_lab.sweep.watch.LINE_SECONDS", 0.01)
+    caplog.set_level("INFO")
+    with Watch(cells, live=False):
+        time.sleep(0.2)
+    assert "0/3 done" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(42, "42 s"), (300, "5 min"), (7500, "2 h 5 min"), (300_000, "3 d 11 h")],
+)
+def test_durations_have_two_units(seconds: float, said: str) -> None:
+    assert spelled(seconds) == said

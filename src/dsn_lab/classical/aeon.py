@@ -48,7 +48,10 @@ def _find(name: str | None) -> Any:
         if name in found:
             return found[name]
         known |= found
-    near = difflib.get_close_matches(str(name), known, n=3) or sorted(known)
+    near = difflib.get_close_matches(str(name), known, n=3) or (
+        "HydraClassifier",
+        "QUANTClassifier",
+    )
     raise UserError(f"model.estimator={name}: must be a classifier of aeon, as {', '.join(near)}")
 
 

@@ -8,6 +8,8 @@ import gzip
 import hashlib
 import lzma
 import os
+import platform
+import shutil
 import string
 import tempfile
 import zlib
@@ -21,6 +23,10 @@ from dsn_lab.errors import UserError
 
 SUMS = "SHA256SUMS"
 _BLOCK = 1 << 20
+# Followed by the host's name and the process's number.
+_TEMPORARY = f"dsn_lab-{platform.node()}-"
+# What a file may unpack to: so many bytes, or times its size if that is more.
+USUAL, RATIO = 256 << 20, 200
 
 
 def data_folder(data_dir: str | Path | None) -> Path:
@@ -72,7 +78,8 @@ def verified(path: Path, root: Path | None) -> Iterator[tuple[Path, str]]:
         yield path, digest(path)
         return
     try:
-        temporary = tempfile.TemporaryDirectory(prefix="dsn_lab-")
+        _clear_orphans()
+        temporary = tempfile.TemporaryDirectory(prefix=f"{_TEMPORARY}{os.getpid()}-")
     except OSError as error:
         raise UserError(f"no folder to unpack {path}: {reason(error)}; set TMPDIR") from error
     with temporary as folder:
@@ -89,6 +96,18 @@ def verified(path: Path, root: Path | None) -> Iterator[tuple[Path, str]]:
                 "free some space or set TMPDIR"
             ) from error
         yield plain, sha256.hexdigest()
+
+
+def _clear_orphans() -> None:
+    """Remove what killed processes of this machine and user have left of unpacked files."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*-*"):
+        pid = folder.name.removeprefix(_TEMPORARY).partition("-")[0]
+        try:
+            own = pid.isdecimal() and folder.lstat().st_uid == os.getuid()
+            if own and not folder.is_symlink() and not Path("/proc", pid).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # another process was quicker
+            continue
 
 
 def digest(path: Path) -> str:
@@ -163,8 +182,15 @@ def _plain_or_packed(path: Path) -> Path | None:
 
 
 def _check_sum(path: Path, root: Path) -> None:
-    """Compare a file with ``SHA256SUMS`` if it is listed there."""
-    listed = read_sums(root).get(path.relative_to(root).as_posix())
+    """Compare a file with ``SHA256SUMS`` if it is listed there, whatever its compression."""
+    sums, name = read_sums(root), path.relative_to(root).as_posix()
+    plain = name.removesuffix(path.suffix) if path.suffix in PACKED else name
+    others = [plain + end for end in ("", *PACKED) if plain + end in sums]
+    if others and name not in sums:
+        raise UserError(
+            f"{path} is not listed in {SUMS}, and {others[0]} is: remove one of the two"
+        )
+    listed = sums.get(name)
     if listed is not None and (found := digest(path)) != listed:
         raise UserError(
             f"{path} does not match {SUMS}: expected {listed[:12]}..., found {found[:12]}...; "
@@ -176,7 +202,14 @@ def _blocks(path: Path) -> Iterator[bytes]:
     """Yield the decompressed content in blocks."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else lzma.open(path) as file:
+            size, most = 0, max(USUAL, RATIO * path.stat().st_size)
             while block := file.read(_BLOCK):
+                size += len(block)
+                if size > most:
+                    raise UserError(
+                        f"{path} unpacks to more than {most >> 20} MB, as no data do; if that is "
+                        "what you want, unpack it yourself"
+                    )
                 yield block
     except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is damaged ({reason(error)})") from error

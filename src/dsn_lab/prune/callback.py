@@ -224,6 +224,12 @@ class StructuredPruning(Staged):
         stages["scratch" if self.scratch_epochs else "finetuned"] = network
         return stages | {self.report: stages.pop(self.report)}
 
+    def phase(self, epoch: int) -> str:
+        """Penalised, fine-tuning or from scratch."""
+        if epoch < self._finetuning:
+            return "penalised"
+        return "fine-tuning" if epoch < self._scratch else "from scratch"
+
     def findings(self, tested: Tested) -> Record:
         """What pruning removed, what it cost, and why."""
         found = outcome(tested, Analysis(self.rule, self.chosen, self.scores, self.cuts))

@@ -1,12 +1,17 @@
-"""By which code a result was made."""
+"""By which code a result was made, and where and when."""
 
+import os
+import platform
 import subprocess
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dsn_lab.records.identity import FORMAT
 
+# Packages that a result's numbers come from, besides torch and lightning, which a run names.
+PACKAGES = ("numpy", "scipy", "aeon", "torchmetrics", "hydra-core")
 HERE = Path(__file__).parent
 
 
@@ -28,6 +33,35 @@ def provenance() -> dict[str, str | int]:
         if commit:
             result["commit"] = commit + ("-dirty" if changed else "")
     return result
+
+
+def circumstances() -> dict[str, str | int | None]:
+    """When a run was finished (UTC), on what processor, and with which versions of what."""
+    return {
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **{f"version_{name}": _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
+def _cpu() -> str:
+    """The processor as the system calls it; nothing that names the machine or its user."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 def _git(*arguments: str) -> str | None:

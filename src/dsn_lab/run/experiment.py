@@ -13,7 +13,7 @@ from dsn_lab.errors import PostponedError, UserError
 from dsn_lab.records import identity, results
 from dsn_lab.records.cell import Cell
 from dsn_lab.records.checked import require_record
-from dsn_lab.records.provenance import provenance
+from dsn_lab.records.provenance import circumstances, provenance
 from dsn_lab.registry import import_modules
 from dsn_lab.storage import clear_temporaries, exists
 
@@ -100,6 +100,7 @@ def _trained(cell: Cell, training: ModuleType, prepared: object) -> results.Reco
                 **cell.names,
                 **training.train_and_test(cell, prepared),
                 **provenance(),
+                **circumstances(),
                 **cell.recorded,
             }
             results.write(record, cell)

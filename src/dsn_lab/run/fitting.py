@@ -16,7 +16,7 @@ from dsn_lab.data.load import Dataset, load_dataset
 from dsn_lab.errors import UserError
 from dsn_lab.records import results
 from dsn_lab.records.cell import Cell
-from dsn_lab.registry import classifiers
+from dsn_lab.registry import classifiers, loggers
 from dsn_lab.run import inference
 from dsn_lab.run.evaluate import measures, shape_of, write_predictions
 
@@ -69,6 +69,9 @@ def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
         UserError: the classifier refuses the data.
     """
     config, dataset, estimator = cell.config, prepared.dataset, prepared.estimator
+    logger = None
+    if config.logger["name"] is not None:
+        logger = loggers.make(config.logger, cell=cell)
     x_train, x_test = (x.astype(np.float64) for x in (dataset.x_train, dataset.x_test))
     with torch_as_it_was():
         started = time.monotonic()
@@ -84,7 +87,7 @@ def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
     logits = torch.from_numpy(probabilities).clamp(min=SMALLEST).log()
     measured = measures(logits, torch.from_numpy(dataset.y_test), len(dataset.classes))
     write_predictions(cell, dataset.y_test, {"fitted": probabilities.astype(np.float32)})
-    return {
+    record = {
         "sparsity": 0.0,
         "seed": config.seed,
         "fold": config.fold,
@@ -101,6 +104,9 @@ def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
         "torch": torch.__version__,
         "aeon": version("aeon"),
     }
+    if logger is not None:
+        logger.conclude(cell.figures, record)
+    return record
 
 
 @contextmanager

@@ -44,6 +44,10 @@ class Staged(Callback):
         """
         return {"trained": network}
 
+    def phase(self, epoch: int) -> str:
+        """What an epoch is of, in a word or two."""
+        return "training"
+
     def findings(self, tested: Tested) -> Record:
         """What to record besides, flat; figures and files of its own are written here.
 

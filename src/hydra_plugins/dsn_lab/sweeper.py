@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -21,6 +22,8 @@ from dsn_lab.sweep.plan import Planned
 
 class ResumingSweeper(BasicSweeper):
     """Works with every launcher, because a cell's folder is a function of its settings."""
+
+    _workers: int | None = None  # that were asked for
 
     def sweep(self, arguments: list[str]) -> None:
         """Run every combination that is not finished.
@@ -41,7 +44,8 @@ class ResumingSweeper(BasicSweeper):
         if self.config.dry_run:
             plan.show(cells, folder)
             return
-        sweep.run(cells, self._launch, folder, force=self.config.force)
+        live = not isinstance(self.launcher, BasicLauncher)
+        sweep.run(cells, self._launch, folder, force=self.config.force, live=live)
 
     def _cells(self, combinations: Sequence[Sequence[str]]) -> list[Planned]:
         """The distinct cells of the combinations, in their order."""
@@ -85,6 +89,7 @@ class ResumingSweeper(BasicSweeper):
         """Why each cell is not finished, None for those that are."""
         assert self.launcher is not None
         began = time.time()
+        self._spare_workers(len(cells))
         try:
             returns = self.launcher.launch([cell.overrides for cell in cells], initial_job_idx=0)
             errors = [_error(returned) for returned in returns]
@@ -92,6 +97,15 @@ class ResumingSweeper(BasicSweeper):
             # All that joblib says when one of its workers is killed.
             errors = [DiedError("its process, or one beside it, was killed")] * len(cells)
         return _without_the_innocent(cells, errors, began)
+
+    def _spare_workers(self, cells: int) -> None:
+        """Have joblib start no worker that has no cell: nothing would tell it to end."""
+        if isinstance(given := getattr(self.launcher, "joblib", None), dict):
+            from joblib import effective_n_jobs  # type: ignore[import-untyped]
+
+            if self._workers is None:
+                self._workers = int(effective_n_jobs(given["n_jobs"]))
+            given["n_jobs"] = min(self._workers, cells)
 
 
 def _own(cfg: DictConfig) -> DictConfig:

@@ -6,6 +6,7 @@ Each returns ``X_train, y_train, X_test, y_test``: float32 ``(batch, channel, ti
 
 import gzip
 import io
+import lzma
 import re
 import struct
 import tarfile
@@ -25,12 +26,18 @@ DAMAGED = (
     tarfile.TarError,
     gzip.BadGzipFile,
     zlib.error,
+    lzma.LZMAError,
     EOFError,
+    MemoryError,
+    NotImplementedError,  # zipfile, of a compression that it does not know
     struct.error,
     ValueError,
     KeyError,
     RuntimeError,  # zipfile, of a damaged header: "encrypted", "not supported"
 )
+
+# Bytes of a member, and of a trial; the archives' largest take a tenth.
+LARGEST, LARGEST_TRIAL = 1 << 30, 8 << 20
 
 _SIGNALS = tuple(
     f"{sensor}_{axis}" for sensor in ("body_acc", "body_gyro", "total_acc") for axis in "xyz"
@@ -47,7 +54,7 @@ def parse_har(path: Path) -> Arrays:
     """
     with (
         zipfile.ZipFile(path) as outer,
-        zipfile.ZipFile(io.BytesIO(outer.read("UCI HAR Dataset.zip"))) as inner,
+        zipfile.ZipFile(io.BytesIO(_member(outer, "UCI HAR Dataset.zip"))) as inner,
     ):
         x_train, y_train = _har_split(inner, "train")
         x_test, y_test = _har_split(inner, "test")
@@ -56,7 +63,10 @@ def parse_har(path: Path) -> Arrays:
 
 def _har_split(inner: zipfile.ZipFile, split: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     folder = f"UCI HAR Dataset/{split}"
-    y = np.loadtxt(io.BytesIO(inner.read(f"{folder}/y_{split}.txt")), dtype=np.int64, ndmin=1) - 1
+    y = (
+        np.loadtxt(io.BytesIO(_member(inner, f"{folder}/y_{split}.txt")), dtype=np.int64, ndmin=1)
+        - 1
+    )
     x = np.empty((len(y), len(_SIGNALS), 128), dtype=np.float32)
     for channel, signal in enumerate(_SIGNALS):
         name = f"{folder}/Inertial Signals/{signal}_{split}.txt"
@@ -84,7 +94,7 @@ def _eeg_split(
     with outer.open(tar_name) as file, tarfile.open(fileobj=file, mode="r|gz") as tar:
         for found, packed in _eeg_files(tar):
             name, (subject, group, trial) = found.string, found.groups()
-            rows = np.loadtxt(io.BytesIO(gzip.decompress(packed)), dtype=_EEG_ROW, ndmin=1)
+            rows = np.loadtxt(io.BytesIO(_unpacked(packed)), dtype=_EEG_ROW, ndmin=1)
             if len(rows) != 64 * 256:
                 raise ValueError(f"{name} holds {len(rows)} rows, expected 64 x 256")
             table = rows.reshape(64, 256)
@@ -140,11 +150,26 @@ def parse_daily_sport(path: Path) -> Arrays:
     return train, y_train, test, y_test
 
 
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Read a member, unless it would fill the memory."""
+    if (size := archive.getinfo(name).file_size) > LARGEST:
+        raise ValueError(f"{name} unpacks to {size >> 20} MB")
+    return archive.read(name)
+
+
+def _unpacked(packed: bytes) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+        content = file.read(LARGEST_TRIAL + 1)
+    if len(content) > LARGEST_TRIAL:
+        raise ValueError(f"a trial unpacks to more than {LARGEST_TRIAL >> 20} MB")
+    return content
+
+
 def _table(
     archive: zipfile.ZipFile, name: str, shape: tuple[int, int], delimiter: str | None = None
 ) -> NDArray[np.float64]:
     """Read a member as a table of numbers and insist on its shape."""
-    text = io.BytesIO(archive.read(name))
+    text = io.BytesIO(_member(archive, name))
     table = np.loadtxt(text, dtype=np.float64, ndmin=2, delimiter=delimiter)
     if table.shape != shape:
         raise ValueError(f"{name} holds {table.shape} numbers, expected {shape}")

@@ -123,12 +123,13 @@ private:
             }
     }
     // Weights are sparse: each adds `vectors` products; each block of them loads and stores the sums.
+    // Frames are built, too, which counts where rows are short.
     static double cost(int units, int vectors, double halo) {
         const int tiles = ceil_div(vectors, tile_vectors);
         const double width = double(vectors) / tiles;
         const double bytes = (width + halo * 2 / 3) * lanes * 4;  // groups' taps are fewer
         const double weights = 5.2 * std::max(1., std::min(16., block_bytes / bytes));
-        return units * tiles * ((width + 2) / 2 + (2 * width + 25) / weights);
+        return units * (tiles * ((width + 2) / 2 + (2 * width + 25) / weights) + .02 * (vectors + halo));
     }
 };
 
