@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint types bench evidence clean
+.PHONY: help setup run test lint types docs wheel bench evidence clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ lint: $(READY)  ## check style and format
 
 types: $(READY)  ## check types, strictly
 	$(BIN)/mypy
+
+docs: $(READY)  ## build the documentation site into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+wheel: $(READY)  ## build a wheel with kernels into dist/
+	$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
 
 bench: $(READY)  ## time packed, dense and masked networks, and a run's own overhead (10 minutes)
 	$(BIN)/python tests/bench/network.py

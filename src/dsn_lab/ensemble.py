@@ -5,7 +5,6 @@
 """
 
 import argparse
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from dsn_lab.errors import UserError
+from dsn_lab.errors import UserError, refusing
 from dsn_lab.records import identity, results
 from dsn_lab.records.cell import RESULT, Folder
 from dsn_lab.records.checked import require_record
@@ -123,17 +122,14 @@ def _predictions(folder: Folder) -> dict[str, NDArray[Any]]:
     return found
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None, prog: str = "python -m dsn_lab.ensemble") -> None:
     """Print a table for each folder on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m dsn_lab.ensemble", description=__doc__)
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("folder", nargs="+", type=Path, help="results/<dataset>/<method>-<digest>")
     console = Console()
-    for method in parser.parse_args().folder:
-        try:
+    for method in parser.parse_args(arguments).folder:
+        with refusing():
             found = list(rows(method))
-        except (UserError, OSError) as error:
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-            sys.exit(2)
         first = found[0]
         table = Table(*COLUMNS, title=f"{first['dataset']}, {first['model']}, dsp={first['dsp']}")
         for row in found:

@@ -1,5 +1,6 @@
 """A trained network with all that it needs: raw series in, class names and probabilities out."""
 
+from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -79,20 +80,22 @@ class TrainedModel:
         best: NDArray[np.str_] = names[self.predict_proba(series).argmax(axis=1)]
         return best
 
-    def save(self, path: str | Path) -> None:
-        """Write it as a file that :func:`load_model` reads."""
-        model_file.write(Path(path), self.content())
+    def save(self, path: str | Path, more: Mapping[str, Any] | None = None) -> None:
+        """Write it as a file that :func:`load_model` reads.
 
-    def content(self) -> model_file.Content:
-        """What its file holds."""
-        return model_file.Content(
+        Args:
+            path: of the file.
+            more: what its provenance is to say besides; JSON.
+        """
+        content = model_file.Content(
             model=self.settings,
             shape=self.shape,
             classes=self.classes,
             weights=self.network.state_dict(),
             cleaning=self.cleaning,
-            provenance=self.provenance,
+            provenance={**self.provenance, **(more or {})},
         )
+        model_file.write(Path(path), content)
 
 
 def load_model(path: str | Path) -> TrainedModel:

@@ -130,8 +130,9 @@ def test_ensembles_are_made_of_stored_probabilities(
     ensemble.main()
     assert f"{rows[2]['accuracy']:.4f}" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["ensemble", str(tmp_path)])
-    with pytest.raises(SystemExit, match="holds no finished run"):
+    with pytest.raises(SystemExit, match="2"):
         ensemble.main()
+    assert "holds no finished run" in capsys.readouterr().err
 
 
 def test_the_mean_probability_decides_not_the_majority() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dsn_lab import kernels
-from dsn_lab.kernels import build, cache
+from dsn_lab.kernels import build, cache, sources
 from dsn_lab.kernels import passes as sparse_conv
 from dsn_lab.nn import SparseConv1d
 
@@ -63,7 +63,7 @@ def test_neither_threads_nor_repetition_change_a_bit(
 
 
 @native
-@pytest.mark.parametrize("instructions", ["plain", *build.INSTRUCTIONS])
+@pytest.mark.parametrize("instructions", ["plain", *sources.INSTRUCTIONS])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_instruction_set_computes_the_same(
     instructions: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dsn_lab import kernels
-from dsn_lab.kernels import build
+from dsn_lab.kernels import build, sources
 from dsn_lab.kernels.plan import Plan
 from dsn_lab.nn import DSN, SparseConv1d
 from dsn_lab.sparse.layer import last_backend
@@ -220,7 +220,7 @@ def test_copies_have_plans_of_their_own() -> None:
     assert not [key for key in net.state_dict() if "whole" in key]
 
 
-@pytest.mark.parametrize("instructions", ["plain", *build.INSTRUCTIONS])
+@pytest.mark.parametrize("instructions", ["plain", *sources.INSTRUCTIONS])
 @pytest.mark.parametrize("shape", [(1, 24), (5, 50), (16, 40)])
 def test_every_instruction_set_computes_the_same(
     instructions: str, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,4 @@
-"""Compile the native kernel at its first use, once per machine, and load it."""
+"""Load the native kernel: a wheel's, or one that is compiled at its first use, once per machine."""
 
 import ctypes
 import hashlib
@@ -9,20 +9,15 @@ import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 
 import torch
 
+from dsn_lab.kernels import prebuilt
 from dsn_lab.kernels.cache import kept
 from dsn_lab.kernels.interface import declare
+from dsn_lab.kernels.sources import FLAGS, INSTRUCTIONS, SOURCES
 
 log = logging.getLogger(__name__)
-
-SOURCES = Path(__file__).with_name("native")
-FLAGS = ("-std=gnu++17", "-O3", "-ffp-contract=fast", "-fPIC")
-# Flags of each instruction set, by torch's name for what this CPU can do. Other names, and other
-# processors, get what the compiler takes for granted: SSE2 on x86, NEON on ARM.
-INSTRUCTIONS = MappingProxyType({"AVX512": ("-mavx512f", "-mfma"), "AVX2": ("-mavx2", "-mfma")})
 
 
 class KernelUnavailableError(RuntimeError):
@@ -92,10 +87,19 @@ def compile_library(instructions: str) -> Path:
     return kept(f"kernel-{key}", build)
 
 
+def _open(instructions: str) -> ctypes.CDLL:
+    if (ready := prebuilt.find(instructions)) is not None:
+        try:
+            return prebuilt.open_library(ready, openmp_runtime())
+        except OSError as error:
+            log.warning("the wheel's kernel does not run here (%s): one is compiled", error)
+    return ctypes.CDLL(str(compile_library(instructions)))
+
+
 @cache
 def _attempt(instructions: str) -> ctypes.CDLL | str:
     try:
-        library = declare(ctypes.CDLL(str(compile_library(instructions))))
+        library = declare(_open(instructions))
     except (KernelUnavailableError, OSError, RuntimeError) as error:
         log.warning("sparse convolutions run as dense ones, without the native kernel: %s", error)
         return str(error)

@@ -1,5 +1,6 @@
 """Networks in files: made of what is registered, with the weights that a run has found."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,19 +32,27 @@ def save_network(
         dataset: that it was trained on.
         provenance: flat, where it comes from.
     """
+    model_file.write(path, content_of(settings, network, dataset, provenance or {}))
+
+
+def content_of(
+    settings: Mapping[str, Any],
+    network: nn.Module,
+    dataset: Dataset,
+    provenance: Mapping[str, Any],
+) -> model_file.Content:
+    """What the file of a network holds; arguments as of :func:`save_network`."""
     shape = network.shape if isinstance(network, Prunable) else {}
     _, channels, time = dataset.x_train.shape
     given = sizes(settings["name"], channels, len(dataset.classes), time)
-    model_file.write(
-        path,
-        model_file.Content(
-            model={**settings, **given, **shape},
-            shape=tuple(shape),
-            classes=dataset.classes,
-            weights=network.state_dict(),
-            cleaning=dataset.cleaning,
-            provenance=dict(provenance or {}),
-        ),
+    return model_file.Content(
+        # As it will be read.
+        model=json.loads(json.dumps({**settings, **given, **shape})),
+        shape=tuple(shape),
+        classes=dataset.classes,
+        weights=network.state_dict(),
+        cleaning=dataset.cleaning,
+        provenance=dict(provenance),
     )
 
 

@@ -39,10 +39,10 @@ examples:
 """
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None, prog: str = "python -m dsn_lab.report") -> None:
     """Write what is asked for; a user's mistake ends in one line and exit status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m dsn_lab.report",
+        prog=prog,
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -45,10 +45,15 @@ def cell(cfg: DictConfig, folder: Path, choices: Mapping[str, str]) -> Cell:
         UserError: a value is of the wrong type or out of range.
     """
     names = {group: choices[group] for group in CHOICES}
-    return Cell(folder, names, _checked(OmegaConf.to_container(cfg, resolve=True)))
+    return Cell(folder, names, checked(OmegaConf.to_container(cfg, resolve=True)))
 
 
-def _checked(composed: Any) -> Config:
+def checked(composed: Any) -> Config:
+    """A resolved configuration, its ranges checked.
+
+    Raises:
+        UserError: a value is of the wrong type or out of range.
+    """
     try:
         return Config.model_validate(composed)
     except ValidationError as error:
@@ -146,7 +151,7 @@ def _cell(which: str = "", *, _root_: DictConfig) -> str:
     choices = dict(HydraConfig.get().runtime.choices)
     places: Settings = dict.fromkeys(("output_dir", "results_dir"), "there")
     places |= {"data_dir": _root_.data_dir, "logger": {}}
-    settings = deciding(_checked(_resolved(_root_) | places))
+    settings = deciding(checked(_resolved(_root_) | places))
     typed = decisive(_root_, typed=True)
     if which == "pruned":
         choices["dsp"] = "default"

@@ -57,6 +57,15 @@ def prepare(config: Config) -> Prepared:
         scaling=config.dataset.scaling,
         gaps=config.dataset.gaps,
     )
+    return prepare_on(dataset, config)
+
+
+def prepare_on(dataset: Dataset, config: Config) -> Prepared:
+    """The same on data that are loaded.
+
+    Raises:
+        UserError: a setting cannot be used.
+    """
     seed_everything(config.seed, verbose=False)
     _, channels, time = dataset.x_train.shape
     n_classes = len(dataset.classes)

@@ -33,11 +33,14 @@ class Progress(Callback):
     """Show phase, epochs, training loss and accuracy, what moved, and the time left.
 
     A bar on a terminal, above which log lines are put; else a line in the log each minute.
+
+    Args:
+        always: show the bar where there is no terminal, too, as in a notebook.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, always: bool = False) -> None:
         self._console = Console(stderr=True)
-        self._seen = self._console.is_terminal
+        self._seen = always or self._console.is_terminal
         self._shown, self._metrics = time.monotonic(), ""
         self._began, self._first, self._moved = time.monotonic(), 0, ""
         self._redirected: list[tuple[logging.StreamHandler[Any], Any]] = []

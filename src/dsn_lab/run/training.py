@@ -13,7 +13,6 @@ from torch import nn
 from dsn_lab import registry
 from dsn_lab.errors import UserError
 from dsn_lab.figures import run as figures
-from dsn_lab.kernels import KernelUnavailableError
 from dsn_lab.nn import cost
 from dsn_lab.records import identity, results
 from dsn_lab.records.cell import Cell
@@ -21,10 +20,11 @@ from dsn_lab.records.networks import save_network
 from dsn_lab.records.provenance import provenance
 from dsn_lab.run import inference
 from dsn_lab.run.evaluate import shape_of, test_each
-from dsn_lab.run.keeping import BestWeights, History, LastState
+from dsn_lab.run.keeping import History, LastState
+from dsn_lab.run.loop import Trained, loop_of, train
 from dsn_lab.run.preparation import Prepared, methods, prepare, trainer
 from dsn_lab.run.progress import Progress
-from dsn_lab.run.stages import Choosy, Staged, Tested
+from dsn_lab.run.stages import Choosy, Tested
 from dsn_lab.sparse.layer import last_backend
 from dsn_lab.storage import DamagedError, read_torch
 
@@ -63,17 +63,13 @@ def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
             run, or training diverged.
     """
     data, task, facts = prepared.data, prepared.task, prepared.dataset.facts
-    best, history = BestWeights(cell.config.tested_weights), History()
+    history = History()
     digests = {key: str(facts[key]) for key in results.DATA}
     last = LastState(cell, history, {"settings": cell.recorded, "data": digests})
-    asked = methods(cell.config)
     logger = None
     if cell.config.logger["name"] is not None:
         logger = registry.loggers.make(cell.config.logger, cell=cell)
-    # In this order: the best weights are those that reached the loss, before any topology update.
-    loop = trainer(
-        cell.config.trainer, cell.folder, [best, *asked, Progress(), history, last], logger
-    )
+    loop = loop_of(cell.config, cell.folder, [Progress(), history, last], logger)
     checkpoint = _checkpoint_to_resume(cell, digests)
     log.info(
         "%s: %d series of %d channels x %d steps, %d classes; %d threads",
@@ -82,14 +78,8 @@ def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
         len(prepared.dataset.classes),
         torch.get_num_threads(),
     )
-    _fit(loop, prepared, checkpoint, cell.folder)
-    if not best.weights:
-        raise UserError(
-            "the training loss was never a finite number: lower optimizer.lr or check the data"
-        )
-    task.network.load_state_dict(best.weights)
-    staged = [method for method in asked if isinstance(method, Staged)] or [Staged()]
-    stages = staged[-1].stages(task.network)
+    trained = _fit(loop, prepared, checkpoint, cell.folder)
+    best, staged, stages = trained.best, trained.staged, trained.stages
     *_, final = stages
     measures = test_each(loop, task, data, stages, cell, recalibrate=cell.config.recalibrate)
     history.write_csv(cell.metrics)
@@ -167,16 +157,16 @@ def _require_own(cell: Cell, data: Mapping[str, str]) -> int:
     return epoch
 
 
-def _fit(loop: Trainer, prepared: Prepared, checkpoint: Path | None, folder: Path) -> None:
+def _fit(loop: Trainer, prepared: Prepared, checkpoint: Path | None, folder: Path) -> Trained:
     try:
-        loop.fit(prepared.task, prepared.data, ckpt_path=checkpoint, weights_only=True)
-    except KernelUnavailableError as error:
-        raise UserError(f"model.backend=packed: {error}") from error
+        return train(loop, prepared, checkpoint)
     except SystemExit:
         if not loop.interrupted:
             raise
         log.info("interrupted; the same command resumes from %s", folder)
         sys.exit(143 if loop.received_sigterm else 130)
+    except UserError:
+        raise
     except Exception as error:
         # SLURM ends all processes of a job at once: if W&B's is the first to go, its error is not
         # the cell's result.
