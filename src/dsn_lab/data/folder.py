@@ -104,10 +104,20 @@ def _clear_orphans() -> None:
         pid = folder.name.removeprefix(_TEMPORARY).partition("-")[0]
         try:
             own = pid.isdecimal() and folder.lstat().st_uid == os.getuid()
-            if own and not folder.is_symlink() and not Path("/proc", pid).exists():
+            if own and not folder.is_symlink() and _is_gone(int(pid)):
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError:  # another process was quicker
             continue
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def digest(path: Path) -> str:
