@@ -19,7 +19,7 @@ from dsn_lab.trained import TrainedModel
 
 # How far logits may lie from those that they are held against.
 CLOSE = 1e-4
-CALIBRATION = 512  # training series, at most, that tell the ranges of activations
+CALIBRATION = 256  # training series, at most, that tell the ranges of activations
 SLOWLY = 64  # series on which numbers are held against the network without a compiler
 CLOSE_INT8 = 0.02  # of the largest: a code may be rounded the other way, and all that follow it
 

@@ -17,6 +17,7 @@ from dsn_lab.export.c.folded import Floats, Folded, Head, Layer
 
 DType = Literal["float32", "int8"]
 HIGHEST = 127
+SMALLEST = 1e-20
 # What is added to a code before the conversion to an integer, which cuts: never negative, rounded.
 ROUNDING = 128.5
 
@@ -113,9 +114,10 @@ def int8(folded: Folded, train: Tensor) -> Network:
 def _coded(layer: Layer, read: tuple[Floats, int], written: tuple[Floats, int]) -> Coded:
     (scale, zero), (out_scale, out_zero) = read, written
     weights = layer.values * scale[layer.channels]
-    largest = np.full(layer.outputs, np.finfo(np.float32).tiny, dtype=np.float64)
+    largest = np.zeros(layer.outputs)
     np.maximum.at(largest, layer.rows, np.abs(weights))
-    steps = largest / HIGHEST
+    # Never so small that processors are slow with it: a row may have no weights at all.
+    steps = np.maximum(largest, SMALLEST) / HIGHEST
     values = np.rint(weights / steps[layer.rows]).astype(np.int8)
     sums = np.bincount(layer.rows, values, minlength=layer.outputs)
 
@@ -148,7 +150,6 @@ def _shared(largest: Floats) -> Floats:
 
     With their own, channels would have finest codes and weights of unlike sizes in one row.
     """
-    tiny = float(np.finfo(np.float32).tiny)
-    widest = max(float(largest.max()), tiny)
+    widest = max(float(largest.max()), SMALLEST)
     ranges: Floats = np.sqrt(np.maximum(largest, 1e-3 * widest) * widest)
     return ranges

@@ -29,15 +29,19 @@ $names,
 #if defined(__GNUC__) && defined(__AVX512F__)
 #define LANES 16
 #define REGISTERS 16
+#define WIDEST 4
 #elif defined(__GNUC__) && defined(__AVX__)
 #define LANES 8
 #define REGISTERS 12
+#define WIDEST 3
 #elif defined(__GNUC__) && (defined(__ARM_NEON) || defined(__SSE2__))
 #define LANES 4
 #define REGISTERS 12
+#define WIDEST 2
 #else
 #define LANES 1
 #define REGISTERS 8
+#define WIDEST 2
 #endif
 
 #if LANES > 1
@@ -87,12 +91,10 @@ typedef floats sums;
 #define CODE(x) ((int)(x) - 128)
 #endif
 #if INT8
-#define START SUMS(0)
-#define FINISHED(sum) ((sum) * gain + bias)
+#define FINISHED(sum) ((sum) * FLOATS(row->gain) + FLOATS(row->bias))
 #define KEPT(x) CODE(x)
 #else
-#define START bias
-#define FINISHED(sum) (sum)
+#define FINISHED(sum) ((sum) + FLOATS(row->bias))
 #define KEPT(x) (x)
 #endif
 
@@ -112,7 +114,7 @@ struct row {
 
 struct layer {
     const weight *values;
-    const unsigned short *steps; /* from the position of one weight to that of the next */
+    const unsigned short *steps; /* from one weight's position to the next; null: a full matrix */
     const struct row *rows;
     int inputs, outputs;
     int left;     /* steps of padding before each channel */
@@ -122,6 +124,16 @@ struct layer {
 };
 
 $tables
+/* Limit a vector of sums of an output channel, and store it. */
+#define FINISH(sum, y)                                                  \
+    {                                                                   \
+        const floats all = FINISHED(sum);                               \
+        const floats high = FLOATS(row->high), low = FLOATS(row->low);  \
+        const floats most = AT_MOST(all, high);                         \
+        const floats kept = AT_LEAST(most, low);                        \
+        STORE(y, KEPT(kept));                                           \
+    }
+
 static void convolve(const struct layer *layer, const number *frame, number *out, int stride)
 {
     int tile, o;
@@ -134,12 +146,8 @@ static void convolve(const struct layer *layer, const number *frame, number *out
             const struct row *row = layer->rows + o;
             const number *x = frame + first;
             number *y = out + o * stride + first;
-            const floats bias = FLOATS(row->bias), low = FLOATS(row->low), high = FLOATS(row->high);
-#if INT8
-            const floats gain = FLOATS(row->gain);
-#endif
             int weights = row->weights;
-#define BEGIN(n) sums s##n = START;
+#define BEGIN(n) sums s##n = SUMS(0);
             EACH(BEGIN)
             for (; weights > 0; weights--) {
                 const sums w = SUMS(*value++);
@@ -147,14 +155,65 @@ static void convolve(const struct layer *layer, const number *frame, number *out
 #define ADD(n) s##n += w * LOAD(x + n * LANES);
                 EACH(ADD)
             }
-#define END(n)                               \
-    {                                        \
-        const floats sum = FINISHED(s##n);   \
-        const floats most = AT_MOST(sum, high); \
-        const floats kept = AT_LEAST(most, low); \
-        STORE(y + n * LANES, KEPT(kept));    \
-    }
+#define END(n) FINISH(s##n, y + n * LANES)
             EACH(END)
+        }
+    }
+}
+
+/* A full matrix: four output channels at a time, so that each load serves four sums. */
+#define WIDE (VECTORS < WIDEST ? VECTORS : WIDEST)
+#if WIDE > 1
+#define WIDE1(M, k) M(k, 1)
+#else
+#define WIDE1(M, k)
+#endif
+#if WIDE > 2
+#define WIDE2(M, k) M(k, 2)
+#else
+#define WIDE2(M, k)
+#endif
+#if WIDE > 3
+#define WIDE3(M, k) M(k, 3)
+#else
+#define WIDE3(M, k)
+#endif
+#define ACROSS(M, k) M(k, 0) WIDE1(M, k) WIDE2(M, k) WIDE3(M, k)
+#define FOUR(M) M(0) M(1) M(2) M(3)
+
+static void mix(const struct layer *layer, const number *frame, number *out, int stride)
+{
+    const int inputs = layer->inputs, outputs = layer->outputs;
+    int v, o, c;
+    for (v = 0; v < VECTORS; v += WIDE) {
+        const int first = (v + WIDE <= VECTORS ? v : VECTORS - WIDE) * LANES;
+        for (o = 0; o < outputs; o += 4) {
+            const int from = o + 4 <= outputs ? o : outputs - 4;
+            const weight *values = layer->values + from * inputs;
+            const number *x = frame + first;
+#define BEGIN_ONE(k, n) sums s##k##n = SUMS(0);
+#define BEGIN_ROW(k) ACROSS(BEGIN_ONE, k)
+            FOUR(BEGIN_ROW)
+            for (c = 0; c < inputs; c++) {
+#define LOAD_ONE(k, n) const sums x##n = LOAD(x + n * LANES);
+#define ADD_ONE(k, n) s##k##n += w * x##n;
+#define ADD_ROW(k)                                      \
+    {                                                   \
+        const sums w = SUMS(values[(k) * inputs + c]);  \
+        ACROSS(ADD_ONE, k)                              \
+    }
+                ACROSS(LOAD_ONE, 0)
+                FOUR(ADD_ROW)
+                x += layer->stride;
+            }
+#define END_ONE(k, n) FINISH(s##k##n, y + n * LANES)
+#define END_ROW(k)                                      \
+    {                                                   \
+        const struct row *row = layer->rows + from + k; \
+        number *y = out + (from + k) * stride + first;  \
+        ACROSS(END_ONE, k)                              \
+    }
+            FOUR(END_ROW)
         }
     }
 }
@@ -234,8 +293,8 @@ int ${prefix}_logits(const float *series, float *logits)
     for (l = 0; l < LAYERS; l++) {
         const int last = l == LAYERS - 1;
         pad(layers + l, here);
-        convolve(layers + l, here, last ? next : next + layers[l + 1].left,
-                 last ? ROOM : layers[l + 1].stride);
+        (layers[l].steps ? convolve : mix)(layers + l, here, last ? next : next + layers[l + 1].left,
+                                           last ? ROOM : layers[l + 1].stride);
         swapped = here, here = next, next = swapped;
     }
     leave(here, logits);

@@ -100,7 +100,8 @@ def _layer(index: int, coded: Coded, room: int) -> tuple[str, str, int]:
     """Tables of a layer, its line in the table of layers, and the tables' bytes."""
     layer = coded.layer
     stride = layer.left + room + layer.right
-    counts, steps, values = _stepped(coded, stride)
+    full = _is_full(layer)
+    counts, steps, values = _full(coded) if full else _stepped(coded, stride)
     quantised = coded.values.dtype == np.int8
     rows = [
         [str(count), *map(_float, (gain, *parts) if quantised else parts)]
@@ -111,13 +112,25 @@ def _layer(index: int, coded: Coded, room: int) -> tuple[str, str, int]:
     text = (
         _table(f"{'signed char' if quantised else 'float'} values_{index}[]",
                map(str, values) if quantised else map(_float, values))
-        + _table(f"unsigned short steps_{index}[]", map(str, steps))
+        + ("" if full else _table(f"unsigned short steps_{index}[]", map(str, steps)))
         + _table(f"struct row rows_{index}[]", ("{" + ", ".join(row) + "}" for row in rows))
     )  # fmt: skip
     shape = (layer.inputs, layer.outputs, layer.left, stride, int(layer.repeated), coded.zero)
-    line = f"    {{values_{index}, steps_{index}, rows_{index}, {', '.join(map(str, shape))}}}"
+    walked = "0" if full else f"steps_{index}"
+    line = f"    {{values_{index}, {walked}, rows_{index}, {', '.join(map(str, shape))}}}"
     size = len(values) * (1 if quantised else 4) + 2 * len(steps) + 4 * sum(map(len, rows))
     return text, line, size
+
+
+def _is_full(layer: Layer) -> bool:
+    """Whether a layer is a matrix without a hole, of so many rows as are computed together."""
+    weights = layer.outputs * layer.inputs
+    return layer.left + layer.right == 0 and len(layer.values) == weights and layer.outputs >= 4
+
+
+def _full(coded: Coded) -> tuple[list[int], list[int], list[Any]]:
+    layer = coded.layer
+    return [layer.inputs] * layer.outputs, [], coded.values.tolist()
 
 
 def _stepped(coded: Coded, stride: int) -> tuple[list[int], list[int], list[Any]]:
