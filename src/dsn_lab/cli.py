@@ -104,7 +104,7 @@ def checked(cfg: DictConfig, hydra_config: HydraConf) -> Cell:
     if "sweep" in choices:
         config.refuse_half_a_sweep(choices["sweep"], hydra_config.sweeper.params, given)
     config.refuse_contradictions(cfg, given, choices)
-    cell = config.cell(cfg, Path(cfg.output_dir).absolute(), choices)
+    cell = config.cell(cfg, Path(str(cfg.output_dir)).absolute(), choices)
     config.refuse_unread(config.unread(cfg, given), choices)
     return cell
 

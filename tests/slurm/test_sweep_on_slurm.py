@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dsn_lab.storage import read_torch
 from tests.conftest import SMALL, Run
 from tests.e2e.test_sweep import start, table
 
@@ -82,10 +83,8 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
 def saved(folder: Path, epochs: int, since: float = 0.0) -> bool:
     """Whether the cell of so many epochs has written a state to resume from."""
     found = (path for path in folder.rglob("last.ckpt") if path.stat().st_mtime > since)
-    return any(
-        f"max_epochs: {epochs}\n" in (path.parent / ".hydra" / "config.yaml").read_text()
-        for path in found
-    )
+    kept = (read_torch(path)["callbacks"]["LastState"]["settings"] for path in found)
+    return any(settings["config.trainer.max_epochs"] == epochs for settings in kept)
 
 
 @pytest.mark.usefixtures("cluster")
