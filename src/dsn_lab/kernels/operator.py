@@ -4,8 +4,8 @@
 calls the kernel itself. A saved graph needs ``dsn_lab.kernels`` imported where it is loaded.
 """
 
-from collections.abc import Sequence
-from typing import Any
+# Not of collections.abc, which torch's schemas did not know at first.
+from typing import Any, Sequence  # noqa: UP035
 
 import torch
 from torch import Tensor
