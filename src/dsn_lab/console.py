@@ -11,6 +11,7 @@ COMMANDS = {
     "train": "train, test and record a network: dsn-lab train dataset=HAR sparsity=0.8",
     "sweep": "the same for every combination: dsn-lab sweep +sweep=small",
     "report": "one page of all results: dsn-lab report results",
+    "runs": "what is in a folder of results: dsn-lab runs results",
     "predict": "classify new series: dsn-lab predict model.pt new.csv --output predicted.csv",
     "export": "a network for other programs and devices: dsn-lab export model.pt --to c",
     "ensemble": "accuracy of the mean of several seeds: dsn-lab ensemble results/GunPoint/lite-*",
@@ -47,6 +48,7 @@ def main() -> None:
 
 MODULES = {
     "report": "dsn_lab.report.__main__",
+    "runs": "dsn_lab.runs",
     "predict": "dsn_lab.predict",
     "export": "dsn_lab.export.__main__",
     "ensemble": "dsn_lab.ensemble",

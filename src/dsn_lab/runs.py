@@ -61,9 +61,9 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None, prog: str = "python -m dsn_lab.runs") -> None:
     """Print the list; a user's mistake ends in one line and exit status 2."""
-    parser = argparse.ArgumentParser(prog="python -m dsn_lab.runs", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION)
     parser.add_argument("given", nargs="*", metavar="FOLDER or KEY=VALUE", help="default: results")
     given = parser.parse_args(arguments).given
     folders = [text for text in given if "=" not in text] or ["results"]
