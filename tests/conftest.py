@@ -33,6 +33,11 @@ def lasting(result: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in result.items() if not key.startswith(MEASURED)}
 
 
+def left_in(folder: Path) -> list[Path]:
+    """What there is but the home folder, where packages keep their caches."""
+    return [path for path in folder.iterdir() if path.name != "home"]
+
+
 @pytest.fixture(autouse=True)
 def _alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory

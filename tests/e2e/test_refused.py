@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SMALL, Run, record
+from tests.conftest import SMALL, Run, left_in, record
 
 CELL = ("dataset=ItalyPowerDemand", "trainer.max_epochs=1", *SMALL)
 
@@ -88,7 +88,7 @@ def test_a_setting_out_of_range_is_refused_when_it_is_composed(
     cell = CELL[:2] if "model=lite" in overrides else CELL
     assert run(*cell, "dry_run=true", *overrides) == 2
     assert message in _one_line(capsys)
-    assert not list(tmp_path.iterdir())
+    assert not left_in(tmp_path)
 
 
 @pytest.mark.parametrize(("overrides", "message"), TRIED, ids=lambda v: str(v)[:40])
@@ -98,7 +98,7 @@ def test_what_cannot_be_made_is_refused_before_training(
 ) -> None:  # fmt: skip
     assert run(*CELL, *overrides) == 2
     assert message in _one_line(capsys)
-    assert not list(tmp_path.iterdir())
+    assert not left_in(tmp_path)
 
 
 LOGGED = ("ItalyPowerDemand is read from aeon", "sparse convolutions run")
@@ -113,7 +113,7 @@ def _one_line(capsys: pytest.CaptureFixture[str]) -> str:
 def test_a_dry_run_and_a_finished_cell_write_nothing(run: Run, tmp_path: Path) -> None:
     assert run(*CELL, "dry_run=true") == 0
     assert run("-m", *CELL, "seed=0,1", "dry_run=true") == 0
-    assert not list(tmp_path.iterdir())
+    assert not left_in(tmp_path)
     assert run(*CELL) == 0
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert run(*CELL) == 0

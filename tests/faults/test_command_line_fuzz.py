@@ -18,7 +18,7 @@ from dsn_lab.errors import UserError
 from dsn_lab.explain import explain
 from dsn_lab.records.numbers import leaves
 from dsn_lab.run import dataset, training
-from tests.conftest import SMALL
+from tests.conftest import SMALL, left_in
 
 MUTATIONS, PARTS = 500, 4
 # What a user's mistake may come as; the command line turns each into a line.
@@ -80,7 +80,7 @@ def test_no_mutation_ends_in_a_traceback(
             fell.append(f"{given}: {error!r}")
     assert not fell, "\n".join(fell)
     assert 0 < ready < MUTATIONS // PARTS
-    assert not list(tmp_path.iterdir())
+    assert not left_in(tmp_path)
 
 
 def _made_ready(given: Sequence[str]) -> int:
@@ -124,4 +124,4 @@ def test_through_the_front_door(
         assert "Traceback" not in said, (given, said)
         lines = [line for line in said.splitlines() if line.startswith("error: ")]
         assert len(lines) == (status == 2), (given, said)
-    assert not list(tmp_path.iterdir())
+    assert not left_in(tmp_path)
