@@ -71,6 +71,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     synthetic.pruning(tmp_path / "results", ["GunPoint"], [0, 1])
     for name in ("PATH", "exported"):
         (tmp_path / name).mkdir()
+    published = "dataset,0\nGunPoint,0.9\nCoffee,0.95\n"
+    (tmp_path / "PATH" / "Other_accuracy.csv").write_text(published)
     return tmp_path
 
 
