@@ -84,7 +84,7 @@ def accuracy(evidence: Evidence) -> str:
         + [_published(inputs, name, dataset) for name in BESIDE]
         for dataset in datasets
     ]
-    return _table(["", *methods, *BESIDE], rows)
+    return _table(["", *methods, *(f"{name}, published" for name in BESIDE)], rows)
 
 
 def pruning(evidence: Evidence) -> str:
