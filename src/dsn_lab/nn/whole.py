@@ -27,6 +27,15 @@ class _Ready(NamedTuple):
     parameters: list[Tensor | None]
 
 
+# Hooks on all modules there are; torch changes these in place.
+GLOBAL_HOOKS = (
+    nn_module._global_forward_pre_hooks,
+    nn_module._global_forward_hooks,
+    nn_module._global_backward_pre_hooks,
+    nn_module._global_backward_hooks,
+)
+
+
 class Whole:
     """The plans of a network, one for each shape of input and pending backward pass.
 
@@ -164,7 +173,7 @@ def _runs(parts: Parts, x: Tensor) -> bool:
         and first.is_packed(x)
         and all(conv.prefers_packed and conv.observer is None for _, conv, _ in parts.blocks)
         and all(norm.training == training for norm in parts.norms)
-        and not nn_module._has_any_global_hook()  # type: ignore[no-untyped-call]
+        and not any(GLOBAL_HOOKS)
         and not any(parts.hooks)
     )
 
