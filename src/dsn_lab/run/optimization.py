@@ -86,7 +86,7 @@ def quick_step(optimizer: Optimizer) -> Callable[[], object]:
         type(optimizer) is not torch.optim.Adam
         or len(optimizer.param_groups) > 1
         or not group["fused"]
-        or any(group[name] for name in special)
+        or any(group.get(name) for name in special)
         or optimizer._optimizer_step_pre_hooks
         or optimizer._optimizer_step_post_hooks
     ):
