@@ -6,7 +6,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from dsn_lab.errors import UserError
-from dsn_lab.nn import SparseConv1d
+from dsn_lab.nn import Inception, SparseConv1d
 from dsn_lab.prune.activity import analyse
 from dsn_lab.prune.callback import StructuredPruning
 from dsn_lab.prune.channels import Prunable
@@ -148,7 +148,9 @@ def test_frozen_filters_are_penalised_on_demand() -> None:
 
 def test_where_there_are_no_frozen_filters_none_can_be_penalised() -> None:
     with pytest.raises(UserError, match=r"penalise_frozen=true: Inception has no frozen filters"):
-        train("inception", "dsp.penalise_frozen=true")
+        StructuredPruning(penalise_frozen=True).require_usable(
+            Inception(in_channels=1, n_classes=2)
+        )
 
 
 @pytest.mark.parametrize("model", ["dsn", "dsn-dense"])

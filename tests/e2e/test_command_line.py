@@ -147,7 +147,7 @@ MISTAKES = [
     (("sparcity=0.5",), "sparcity: there is no such setting; did you mean sparsity"),
     (("model.widht=3",), "did you mean model.width"),
     (("+nonsense=1",), "nonsense=1: there is no such setting"),
-    (("model=resnat",), "model=resnat: must be one of dsn, inception, lite"),
+    (("model=resnat",), "model=resnat: must be one of aeon, dsn, inception, lite"),
     (("dst=foo",), "dst=foo: must be one of dense, dsn, none, rigl, static"),
     (("sparsity=[",), "no viable alternative"),
     (("model.groups=2",), "groups=2: does not divide the 141"),

@@ -90,11 +90,7 @@ MISTAKES = [
     (("dataset=own", "dataset.path=a.csv", "dataset.test_size=1"), "dataset.test_size=1: must be"),
     (("dataset=own", "dataset.path=a.csv", "dataset.test_size=0.5"), "a.csv line 2 holds 'x'"),
     (("dataset=GunPoint", "dataset.path=a.csv"), "dataset.path=a.csv: only dataset=own takes"),
-    (("dataset.archive=XYZ",), "'archive_defaults.XYZ.sparsity' not found"),
-    (
-        ("dataset.archive=XYZ", "+archive_defaults.XYZ=${archive_defaults.UCR}"),
-        "dataset.archive=XYZ: must be one of UCI, UCR, UEA, own",
-    ),
+    (("dataset.archive=XYZ",), "dataset.archive=XYZ: dataset=GunPoint says it already"),
 ]
 
 

@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dsn_lab.sweep.wandb_agents import agents_config
 from tests.conftest import SMALL, Run
 
@@ -78,7 +80,9 @@ def test_a_resumed_cell_goes_on_with_its_run(tmp_path: Path) -> None:
     assert second["epochs"][-1] == 299
 
 
-def test_agents_run_the_cells_of_the_sweep_file(run: Run, tmp_path: Path) -> None:
+def test_agents_run_the_cells_of_the_sweep_file(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     written = agents_config("small")
     parameters = written["parameters"]
     assert isinstance(parameters, dict)
@@ -92,7 +96,7 @@ def test_agents_run_the_cells_of_the_sweep_file(run: Run, tmp_path: Path) -> Non
     first = [f"{key}={value['values'][0]}" for key, value in parameters.items()]
     fixed = [part for part in command if "${" not in part and part != "logger.mode=online"]
     assert run(*fixed, *first, "dry_run=true", "logger=csv") == 0
-    assert (tmp_path / "results" / "GunPoint").exists()
+    assert "/results/GunPoint/dsn-dsn-S0.5-" in capsys.readouterr().out
 
 
 def test_the_run_of_a_fitted_classifier_holds_its_record(tmp_path: Path) -> None:
