@@ -58,6 +58,8 @@ FURTHER = [
     ["dst.update_steps=7"],
 ]
 # Stages that structured pruning may pass.
+# Networks on which other rules and stages than the usual ones are tried: one of each kind.
+RULED = {"dsn", "lite"}
 STAGES = [["dsp.scratch=true"], ["dsp.scratch=true", "dsp.report=finetuned"]]
 MODELS = sorted(set(choices("model")) - set(fitted()))
 
@@ -78,8 +80,10 @@ def cells() -> list[tuple[str, ...]]:
         for dsp in choices("dsp"):
             found.append((*cell, f"dsp={dsp}", *SETTINGS["dsp"].get(dsp, [])))
         pruned = (*cell, "dsp=default", *SETTINGS["dsp"]["default"])
-        found += [(*pruned, f"dsp.rule={rule}") for rule in registry.rules]
-        found += [(*pruned, *further) for further in STAGES]
+        if model in RULED:
+            others = set(registry.rules) - {checked(*pruned).dsp["rule"]}
+            found += [(*pruned, f"dsp.rule={rule}") for rule in sorted(others)]
+            found += [(*pruned, *further) for further in STAGES]
     return list(dict.fromkeys(found))
 
 

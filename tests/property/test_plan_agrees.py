@@ -108,7 +108,7 @@ def errors(actual: list[Tensor], expected: list[Tensor]) -> list[float]:
 
 
 @given(case=cases())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 def test_logits_and_gradients_are_those_of_the_dense_network_in_double(case: Case) -> None:
     packed, dense = networks(case)
     x = torch.randn(case.batch, case.network["in_channels"], case.time)
