@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from dsn_lab.records.cell import Cell
 from dsn_lab.registry import classifiers
+from dsn_lab.run import fitting
 from tests.conftest import Run, record
 from tests.contract.training import checked, fitted
 
@@ -52,6 +54,17 @@ def test_a_cell_is_fitted_once_recorded_and_shown(
     assert run(*command) == 0
     assert "test accuracy" in capsys.readouterr().out
     assert result.read_bytes() == again
+
+
+@pytest.mark.parametrize(("gaps", "expected"), [("interpolate", 2), ("zero", 0)])
+def test_gaps_are_filled_as_for_networks(tmp_path: Path, gaps: str, expected: float) -> None:
+    x = np.array([[[1, np.nan, 3, 4]], [[4, 3, 2, 1]]])
+    np.savez(tmp_path / "own.npz", X_train=x, y_train=[0, 1], X_test=x, y_test=[0, 1])
+    own = ("dataset=own", f"dataset.path={tmp_path / 'own.npz'}", "dataset.scaling=none")
+    settings = checked("model=quant", *own, f"dataset.gaps={gaps}")
+    names = {"model": "quant", "dst": "none", "dsp": "none"}
+    prepared = fitting.prepare_and_try(Cell(tmp_path, names, settings))
+    assert prepared.dataset.x_train[0, 0, 1] == expected
 
 
 @each_quick

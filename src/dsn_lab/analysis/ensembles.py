@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,7 @@ from dsn_lab.analysis import aggregate
 from dsn_lab.analysis.collect import Collection
 from dsn_lab.analysis.methods import NAMES
 from dsn_lab.ensemble import accuracy
-from dsn_lab.records.cell import Folder
-from dsn_lab.records.ledger import Ledger
+from dsn_lab.records.ledger import predictions
 
 Stored = Mapping[str, Any]
 # What all members together take; bytes in memory are taken one after the other.
@@ -44,7 +42,7 @@ def ensembles(networks: Collection) -> Collection:
         if wanted < 2 or len(members) < wanted:
             continue
         for path in set(members["path"]) - files.keys():
-            files[path] = _stored(networks.root, path)
+            files[path] = predictions(networks.root, path)
         stored = [files[path] for path in members["path"]]
         arrays = members["array"] if "array" in members else [None] * len(members)
         probabilities = list(_probabilities(stored, list(arrays)))
@@ -70,10 +68,6 @@ def label(method: str, model: str) -> str:
     """What the ensemble of a method's networks is called."""
     name = NAMES.get(model, model)
     return method.replace(name, f"{name}Time" if model in TIME else f"{name} ensemble", 1)
-
-
-def _stored(root: Path, path: str) -> Stored | None:
-    return Folder(root / path).predicted() or Ledger(root).probabilities(path)
 
 
 def _probabilities(stored: list[Stored | None], arrays: list[Any]) -> Iterator[np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dsn_lab.analysis.aggregate import file_name
-from dsn_lab.records.cell import Folder
+from dsn_lab.records.ledger import predictions
 from dsn_lab.storage import written_whole
 
 UNKNOWN = -1
@@ -23,10 +23,8 @@ def write(runs: pd.DataFrame, root: Path, folder: Path) -> None:
         folder: of the files.
     """
     for run in runs.to_dict("records"):
-        try:
-            with np.load(Folder(root / run["path"]).predictions) as file:
-                stored = dict(file)
-        except FileNotFoundError:
+        stored = predictions(root, run["path"])
+        if stored is None:
             continue
         labels = stored.pop("labels")
         *_, probabilities = stored.values()

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from dsn_lab.errors import UserError
+from dsn_lab.errors import UserError, refusing
 from dsn_lab.evidence import again
 from dsn_lab.records import results
 from dsn_lab.records.cell import Folder
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     tables = commands.add_parser("tables", help="write the documents' tables anew")
     tables.add_argument("--check", action="store_true", help="fail if one is not up to date")
     given = parser.parse_args(arguments)
-    try:
+    with refusing():
         ledger = Ledger(given.ledger)
         if given.command == "add":
             _add(ledger, given.results)
@@ -53,9 +53,6 @@ def main(arguments: list[str] | None = None) -> None:
             _published(ledger, given.folder)
         else:
             _tables(ledger, check=given.check)
-    except (UserError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
 
 
 def _add(ledger: Ledger, folders: list[Path]) -> None:

@@ -13,7 +13,7 @@ from dsn_lab.records.results import Record
 GROUPS = ("dataset", "model", "dst", "dsp")
 CHOSEN = {"dataset.archive", *(f"{group}.name" for group in GROUPS)}
 # What decides the last bits, besides the settings.
-MACHINE = ("threads", "device", "torch", "instruction_set", "backend")
+MACHINE = ("threads", "device", "torch", "cpu", "backend")
 
 
 def overrides(record: Record) -> list[str]:

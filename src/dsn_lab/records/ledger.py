@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from dsn_lab.errors import UserError
 from dsn_lab.records import identity
+from dsn_lab.records.cell import Folder
 from dsn_lab.records.results import Record
 from dsn_lab.storage import written_whole
 
@@ -60,13 +61,12 @@ class Ledger:
     def probabilities(self, path: str) -> dict[str, NDArray[Any]] | None:
         """``labels`` and probabilities of a run as it stores them itself, or None."""
         dataset, run = path.split("/", maxsplit=1)
-        stored = self._stored(dataset)
-        fold = run.rpartition("/")[2].partition("-")[0]
-        names = [name for name in stored if name.partition(" ")[0] == run]
-        if not names or f"labels {fold}" not in stored:
+        stored = self._stored(dataset, (run, _labels(run)))
+        labels = stored.pop(_labels(run), None)
+        if not stored or labels is None:
             return None
-        own = {name.partition(" ")[2] or "probabilities": stored[name] for name in names}
-        return {"labels": stored[f"labels {fold}"], **own}
+        own = {name.partition(" ")[2] or "probabilities": each for name, each in stored.items()}
+        return {"labels": labels, **own}
 
     def add(self, runs: Iterable[tuple[Record, Arrays | None]]) -> list[str]:
         """Add runs whose settings are not there yet.
@@ -100,10 +100,15 @@ class Ledger:
                 temporary.write_bytes(_packed(records))
         return new
 
-    def _stored(self, dataset: str) -> dict[str, NDArray[Any]]:
+    def _stored(self, dataset: str, of: tuple[str, ...] | None = None) -> dict[str, NDArray[Any]]:
+        """The arrays of a dataset; only those of a run and its labels, if ``of`` names them."""
         try:
             with np.load(self.folder / "probabilities" / f"{dataset}.npz") as file:
-                return dict(file)
+                return {
+                    name: file[name]
+                    for name in file.files
+                    if of is None or name in of or name.partition(" ")[0] == of[0]
+                }
         except FileNotFoundError:
             return {}
 
@@ -114,10 +119,19 @@ def path_of(record: Mapping[str, Any]) -> str:
     return identity.folder(identity.nested(identity.recorded(record)), choices)
 
 
+def predictions(root: Path, path: str) -> dict[str, NDArray[Any]] | None:
+    """What a run has stored of the test series: in its folder, or in a ledger in ``root``."""
+    return Folder(root / path).predicted() or Ledger(root).probabilities(path)
+
+
+def _labels(run: str) -> str:
+    """The name of the labels that a run was tested on."""
+    return f"labels {run.rpartition('/')[2].partition('-')[0]}"
+
+
 def _compact(run: str, stored: Arrays) -> dict[str, NDArray[Any]]:
-    fold = run.rpartition("/")[2].partition("-")[0]
     named = [name for name in stored if name != "labels"]
-    result = {f"labels {fold}": stored["labels"].astype(np.int16)}
+    result = {_labels(run): stored["labels"].astype(np.int16)}
     for name in named:
         key = run if name == "probabilities" else f"{run} {name}"
         result[key] = stored[name].astype(np.float16)

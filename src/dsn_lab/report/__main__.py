@@ -2,10 +2,9 @@
 
 import argparse
 import difflib
-import sys
 from pathlib import Path
 
-from dsn_lab.errors import UserError
+from dsn_lab.errors import UserError, refusing
 
 SETTINGS = {
     "reference_dir": "",
@@ -58,16 +57,12 @@ def main(arguments: list[str] | None = None, prog: str = "python -m dsn_lab.repo
         help="with --wandb: write their JSON into out, without account or network",
     )
     given = parser.parse_intermixed_args(arguments)
-    try:
+    with refusing():
         settings = _settings(given.settings)
         if given.dry_run and not given.wandb:
             raise UserError("--dry-run: says what --wandb would send; give both")
-        written = _run(given, settings)
-    except (UserError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    for path in written:
-        print(path)
+        for path in _run(given, settings):
+            print(path)
 
 
 def _settings(given: list[str]) -> dict[str, str]:

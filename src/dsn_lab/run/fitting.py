@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from dsn_lab.data.load import Dataset, load_dataset
+from dsn_lab.data.load import Dataset
 from dsn_lab.errors import UserError
 from dsn_lab.records import results
 from dsn_lab.records.cell import Cell
 from dsn_lab.registry import classifiers, loggers
 from dsn_lab.run import inference
 from dsn_lab.run.evaluate import measures, shape_of, write_predictions
+from dsn_lab.run.preparation import loaded
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +45,7 @@ def prepare_and_try(cell: Cell) -> Prepared:
     model = cell.names["model"]
     for group, _ in config.methods():
         raise UserError(f"{group}={cell.names[group]}: needs a network, {model} is none")
-    dataset = load_dataset(
-        config.dataset.wanted,
-        data_dir=config.data_dir,
-        fold=config.fold,
-        scaling=config.dataset.scaling,
-    )
+    dataset = loaded(config)
     threads = config.threads or 1
     estimator = classifiers.make(config.model, seed=config.seed, threads=threads)
     return Prepared(dataset, estimator, threads)

@@ -50,14 +50,22 @@ def prepare(config: Config) -> Prepared:
     Raises:
         UserError: a setting or the data cannot be used.
     """
-    dataset = load_dataset(
+    return prepare_on(loaded(config), config)
+
+
+def loaded(config: Config) -> Dataset:
+    """The data as the settings have them.
+
+    Raises:
+        UserError: they cannot be used.
+    """
+    return load_dataset(
         config.dataset.wanted,
         data_dir=config.data_dir,
         fold=config.fold,
         scaling=config.dataset.scaling,
         gaps=config.dataset.gaps,
     )
-    return prepare_on(dataset, config)
 
 
 def prepare_on(dataset: Dataset, config: Config) -> Prepared:

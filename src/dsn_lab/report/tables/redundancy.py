@@ -66,7 +66,10 @@ def _rows(inputs: Inputs, run: dict[str, Any]) -> list[dict[str, Any]]:
     here = digests(wanted)
     if here is None or here[0] != run["sha256_train"]:
         return []
-    series = load_dataset(wanted, scaling=run["config.dataset.scaling"]).x_train[:SHOWN_SERIES]
+    scaling, gaps = run["config.dataset.scaling"], run.get("config.dataset.gaps")
+    if not isinstance(gaps, str):  # a record of before there was a choice
+        gaps = "interpolate"
+    series = load_dataset(wanted, scaling=scaling, gaps=gaps).x_train[:SHOWN_SERIES]
     try:
         return [
             {"dataset": run["dataset"], "network": name} | _measured(path, series)
