@@ -6,20 +6,25 @@ medians over the turns. Nothing else should run meanwhile.
 
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from rich.table import Table
+from torch import nn
+from torch.optim import Optimizer
 
 from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData
 from dsn_lab.nn import DSN
+from dsn_lab.nn.prototypes import Prototypical
 from dsn_lab.records.cell import Folder
 from dsn_lab.run.epochs import WholeEpochs
 from dsn_lab.run.keeping import BestWeights, History, LastState
@@ -65,25 +70,39 @@ def synthetic(channels: int, steps: int, n_classes: int, n: int) -> Dataset:
     return Dataset("noise", "UCR", x, y, x, y, classes, {})
 
 
-def bare(network: DSN, dataset: Dataset, batch_size: int, epochs: int) -> float:
+def bare(
+    network: nn.Module,
+    dataset: Dataset,
+    batch_size: int,
+    epochs: int,
+    make_optimizer: Callable[..., Optimizer] = ADAM,
+) -> float:
     """Seconds a step of the plainest loop."""
-    optimizer = ADAM(network.parameters())
+    network.train()
+    optimizer = make_optimizer(network.parameters())
     x, y = torch.from_numpy(dataset.x_train), torch.from_numpy(dataset.y_train)
     steps, started = 0, time.perf_counter()
     for _ in range(epochs):
         for batch in torch.split(torch.randperm(len(y)), batch_size):
             optimizer.zero_grad()
-            torch.autograd.backward(F.cross_entropy(network(x[batch]), y[batch]))
+            labels = (y[batch],) if isinstance(network, Prototypical) else ()
+            torch.autograd.backward(F.cross_entropy(network(x[batch], *labels), y[batch]))
             optimizer.step()
             steps += 1
     return (time.perf_counter() - started) / steps
 
 
-def lightning(
-    network: DSN, dataset: Dataset, batch_size: int, epochs: int
-) -> tuple[float, list[float]]:
-    """Seconds a step of a run as users get it, and of each topology update in it."""
-    history, updates = History(), TimedUpdates()
+def fit(
+    network: nn.Module,
+    dataset: Dataset,
+    batch_size: int,
+    epochs: int,
+    make_optimizer: Callable[..., Optimizer],
+    make_scheduler: Callable[..., Any],
+    *callbacks: Callback,
+) -> tuple[float, int]:
+    """Seconds, and steps, of a run as users get it."""
+    history = History()
     with tempfile.TemporaryDirectory() as folder:
         last = LastState(Folder(Path(folder)), history, {})
         trainer = Trainer(
@@ -92,11 +111,20 @@ def lightning(
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            callbacks=[BestWeights(), updates, Progress(), history, last],
+            callbacks=[BestWeights(), *callbacks, Progress(), history, last],
         )
-        task = WholeEpochs(network, len(dataset.classes), ADAM, COSINE)
+        task = WholeEpochs(network, len(dataset.classes), make_optimizer, make_scheduler)
         trainer.fit(task, TimeSeriesData(dataset, batch_size, seed=0))
-    return (history.seconds - sum(updates.seconds)) / trainer.global_step, updates.seconds
+    return history.seconds, trainer.global_step
+
+
+def lightning(
+    network: DSN, dataset: Dataset, batch_size: int, epochs: int
+) -> tuple[float, list[float]]:
+    """Seconds a step of a run as users get it, and of each topology update in it."""
+    updates = TimedUpdates()
+    seconds, steps = fit(network, dataset, batch_size, epochs, ADAM, COSINE, updates)
+    return (seconds - sum(updates.seconds)) / steps, updates.seconds
 
 
 def main() -> None:
