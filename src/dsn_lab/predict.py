@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from dsn_lab.arguments import model_parser, named_model
 from dsn_lab.errors import UserError, refusing
 from dsn_lab.storage import written_whole
 
@@ -30,15 +31,11 @@ def main(arguments: list[str] | None = None, prog: str = "python -m dsn_lab.pred
     """Write what is asked for; a user's mistake ends in one line and exit status 2."""
     given = parser(prog).parse_args(arguments)
     with refusing():
-        # Torch takes seconds to import; --help does without.
-        from dsn_lab.data import new
-        from dsn_lab.registry import import_modules
-        from dsn_lab.trained import load_model
+        from dsn_lab.data import new  # --help does without
 
-        import_modules(given.imports)
         if given.output is not None and not given.output.absolute().parent.is_dir():
             raise UserError(f"--output {given.output}: its folder does not exist")
-        model = load_model(given.model)
+        model = named_model(given)
         label = given.label
         if label is not None and label.lstrip("-").isdecimal():
             label = int(label)
@@ -59,13 +56,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m dsn_lab.pred
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """What the command understands."""
-    made = argparse.ArgumentParser(
-        prog=prog,
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("model", type=Path, help="model.pt of a run")
+    made = model_parser(prog, DESCRIPTION, EPILOG)
     made.add_argument("data", type=Path, help=".ts, .tsv, .csv, .npz (X_test or X) or .npy")
     made.add_argument("--output", type=Path, metavar="FILE", help="the CSV (standard output)")
     made.add_argument(
@@ -74,13 +65,6 @@ def parser(prog: str) -> argparse.ArgumentParser:
         help="of a .csv or .tsv: the column of labels, by name or position from 0, or none (the "
         "one called label, class, target or y; without a header the first, if there is a column "
         "more than the network's series have steps)",
-    )
-    made.add_argument(
-        "--imports",
-        nargs="+",
-        default=[],
-        metavar="MODULE",
-        help="modules of your own that register the network",
     )
     return made
 

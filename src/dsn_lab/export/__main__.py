@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dsn_lab.arguments import model_parser, named_model
 from dsn_lab.errors import UserError, refusing
 
 if TYPE_CHECKING:
@@ -31,13 +32,9 @@ def main(arguments: list[str] | None = None, prog: str = "python -m dsn_lab.expo
                 f"--dtype {given.dtype}: --to onnx takes float32 only, --to c int8, too"
             )
         path = _path(given.output, ENDINGS[given.to])
-        # Torch takes seconds to import; --help does without.
+        model = named_model(given)
         from dsn_lab.export import targets
-        from dsn_lab.registry import import_modules
-        from dsn_lab.trained import load_model
 
-        import_modules(given.imports)
-        model = load_model(given.model)
         data = targets.data(model, given.train, given.test)
         if given.to == "onnx":
             lines = targets.write_onnx(model, path, data)
@@ -71,13 +68,7 @@ def _benchmark(model: "TrainedModel", path: Path, data: "Data") -> None:
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """What the command understands."""
-    made = argparse.ArgumentParser(
-        prog=prog,
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("model", type=Path, help="model.pt of a run")
+    made = model_parser(prog, DESCRIPTION, EPILOG)
     made.add_argument("--to", required=True, choices=tuple(ENDINGS), help="kind of file")
     made.add_argument("--output", required=True, type=Path, metavar="PATH", help="file or folder")
     made.add_argument(
@@ -99,13 +90,6 @@ def parser(prog: str) -> argparse.ArgumentParser:
             help=f"{which} series, a file as predict takes: {use} (the run's own, where they are "
             "in the data folder)",
         )
-    made.add_argument(
-        "--imports",
-        nargs="+",
-        default=[],
-        metavar="MODULE",
-        help="modules of your own that register the network",
-    )
     return made
 
 
