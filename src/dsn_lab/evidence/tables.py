@@ -16,13 +16,13 @@ from dsn_lab.analysis.collect import collect
 from dsn_lab.errors import UserError
 from dsn_lab.records.ledger import Ledger
 from dsn_lab.report.inputs import Inputs, percent
+from dsn_lab.report.parts import NONE
 from dsn_lab.storage import written_whole
 
 DOCUMENTS = (Path("README.md"), Path("docs/results.md"))
 BLOCK = re.compile(r"(<!-- evidence: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 EXCERPT = "published"
 BESIDE = ("ResNet", "Inception", "OS-CNN")
-NONE = "–"
 
 
 class Evidence:

@@ -6,9 +6,8 @@ from dsn_lab.analysis import aggregate, ensembles
 from dsn_lab.analysis.stages import Family
 from dsn_lab.report import figures
 from dsn_lab.report.inputs import SPLIT, Inputs, count, joined, signed
-from dsn_lab.report.parts import Picture, Table, picture
+from dsn_lab.report.parts import NONE, Picture, Table, picture
 
-NONE = "–"
 PENALTY = "config.dsp.penalty"
 ROLES = ("base", "fine-tuned", "scratch")
 TITLES = {"removed": "removed %", "removed_their_count": "removed, as authors count"} | {

@@ -6,11 +6,10 @@ from dsn_lab.analysis import aggregate, ensembles
 from dsn_lab.analysis.stages import Family
 from dsn_lab.report import figures
 from dsn_lab.report.inputs import SPLIT, Inputs, count, signed
-from dsn_lab.report.parts import Picture, Section, Table, picture
+from dsn_lab.report.parts import NONE, Picture, Section, Table, picture
 from dsn_lab.report.tables import comparison, compression
 
 COST = ["params_active", "flops"]
-NONE = "–"
 TEXT = (
     "Base: trained without the penalty. Pretrained: with it, not yet pruned. Scratch: the pruned "
     "shape, trained from fresh weights; it is what the DSP paper reports. Narrow networks, where "
