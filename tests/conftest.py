@@ -9,7 +9,7 @@ import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
-from dsn_lab import cli
+from dsn_lab import cli, registry
 
 # Small enough to train in a second, with every part of the real network.
 SMALL = ("model.width=4", "model.kernel_size=9", "model.depth=2")
@@ -48,6 +48,16 @@ def _alone(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp().parent / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def registers_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this test registers, no other sees."""
+    for choices in vars(registry).values():
+        if isinstance(choices, registry.Registry):
+            list(choices)  # finds ours, for good
+            for held in ("_items", "_small", "_first"):
+                monkeypatch.setattr(choices, held, dict(getattr(choices, held)))
 
 
 @pytest.fixture

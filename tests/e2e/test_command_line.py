@@ -218,6 +218,7 @@ class Outermost(Growth):
 """
 
 
+@pytest.mark.usefixtures("registers_its_own")
 def test_a_growth_rule_of_ones_own_is_one_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "growth_of_mine.py").write_text(GROWTH_OF_MINE)
     taps = []

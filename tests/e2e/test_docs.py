@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from dsn_lab import console, estimators, registry
+from dsn_lab import console, estimators
 from dsn_lab.data.load import load_dataset
 from dsn_lab.nn import DSN
 from dsn_lab.records import model_file
-from dsn_lab.registry import Registry
 from tests import synthetic
 from tests.conftest import Run
 
@@ -136,15 +135,12 @@ def shortened(given: Callable[..., list[str]]) -> Callable[..., list[str]]:
     return lambda self: [*given(self), "trainer.max_epochs=2"]
 
 
+@pytest.mark.usefixtures("registers_its_own")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_python_of_a_page_runs(
     page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(estimators.Trains, "_given", shortened(estimators.Trains._given))
-    for choices in (each for each in vars(registry).values() if isinstance(each, Registry)):
-        list(choices)  # finds ours, for good
-        for held in ("_items", "_small", "_first"):  # what a page registers, no other test sees
-            monkeypatch.setattr(choices, held, dict(getattr(choices, held)))
     names = namespace(folder)
     for language, body in BLOCK.findall(page.read_text()):
         if language == "python":

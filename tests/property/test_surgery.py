@@ -67,17 +67,21 @@ def zero_others(network: Prunable, kept: Kept) -> None:
 
 def filters(network: Prunable, widths: tuple[int, ...]) -> st.SearchStrategy[list[Tensor]]:
     """Of each branch of a layer some filters, as many as the network needs."""
+    least = network.least_of_branch
+    there = [(branch, each) for branch, width in enumerate(widths) for each in range(width)]
+
+    def completed(drawn: tuple[set[int], ...], order: list[tuple[int, int]]) -> list[Tensor]:
+        kept = [set(each) for each in drawn]
+        for branch, each in order:
+            if sum(map(len, kept)) < network.least_of_layer:
+                kept[branch].add(each)
+        return [torch.tensor(sorted(each), dtype=torch.long) for each in kept]
+
     branches = [
-        st.sets(st.integers(0, width - 1), min_size=network.least_of_branch)
-        if width
-        else st.just(set[int]())
-        for width in widths
+        st.sets(st.sampled_from(range(w)), min_size=least) if w else st.just(set[int]())
+        for w in widths
     ]
-    return (
-        st.tuples(*branches)
-        .filter(lambda kept: sum(map(len, kept)) >= network.least_of_layer)
-        .map(lambda kept: [torch.tensor(sorted(each), dtype=torch.long) for each in kept])
-    )
+    return st.builds(completed, st.tuples(*branches), st.permutations(there))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

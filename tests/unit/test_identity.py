@@ -98,7 +98,7 @@ LATER: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-def later() -> Iterator[None]:
+def later(registers_its_own: None) -> Iterator[None]:
     """A network whose second setting has come later than its first results."""
 
     @registry.networks.register("early")
@@ -107,7 +107,6 @@ def later() -> Iterator[None]:
             """Settings are all that it is."""
 
     yield
-    del registry.networks._items["early"]
     identity._default.cache_clear()
 
 
