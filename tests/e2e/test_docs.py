@@ -112,7 +112,9 @@ def through_console(words: list[str], run: Run, monkeypatch: pytest.MonkeyPatch)
     if words[0] in ("train", "sweep"):
         multirun = ["-m"] if words[0] == "sweep" else []
         dry = [] if "--help" in words else ["dry_run=true"]
-        return run(*multirun, *words[1:], *dry)
+        sweeps = any(word.startswith("+sweep=") for word in words)
+        shorter = ["dataset=GunPoint", "seed=0"] if sweeps else []
+        return run(*multirun, *words[1:], *shorter, *dry)
     monkeypatch.setattr("sys.argv", ["dsn-lab", *as_given(words)])
     try:
         console.main()

@@ -1,4 +1,4 @@
-"""A run that was killed ends as one that was not."""
+"""A command that was killed ends as one that was not (at any moment: tests/faults/test_kills)."""
 
 import json
 import os
@@ -13,22 +13,15 @@ import pytest
 import torch
 
 from tests.conftest import SMALL, lasting
+from tests.faults.cells import PRUNED
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 40
 
 
-# Enough penalty and tau for filters to go after so few epochs.
-PRUNED = (
-    *("dsp=default", "dsp.penalty=1e-3", "dsp.rule=largest_activity", "dsp.tau=0.5"),
-    f"dsp.finetune_epochs={EPOCHS}",
-    *("dsp.scratch=true", f"dsp.scratch_epochs={2 * EPOCHS}"),
-)
 CELLS = {
     "dsn": ("dst=dsn", *SMALL),
-    "rigl": ("dst=rigl", *SMALL),
     "lite": ("model=lite", "model.widths=[[4,4,4],[4],[4]]", *PRUNED),
-    "dsn-dsp": ("dst=dsn", *SMALL, *PRUNED),
 }
 
 
@@ -76,11 +69,7 @@ def epochs_written(folder: Path) -> int:
     ("cell", "after"),
     [
         ("dsn", 0),
-        ("rigl", 0),
-        ("lite", 0),
         ("lite", EPOCHS),
-        ("dsn-dsp", EPOCHS),
-        ("dsn-dsp", 2 * EPOCHS),
     ],
 )
 def test_killed_runs_end_with_the_same_bits(tmp_path: Path, cell: str, after: int) -> None:

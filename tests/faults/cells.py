@@ -14,12 +14,19 @@ from dsn_lab.run import inference
 from tests.conftest import SMALL, lasting
 from tests.contract.training import checked
 
+# Enough penalty and tau for filters to go after so few epochs.
+PRUNED = (
+    *("dsp=default", "dsp.penalty=1e-3", "dsp.rule=largest_activity", "dsp.tau=0.5"),
+    *("dsp.finetune_epochs=10", "dsp.scratch=true", "dsp.scratch_epochs=20"),
+)
 KINDS = {
     "dsn": ({"model": "dsn", "dst": "dsn", "dsp": "none"}, SMALL),
+    "rigl": ({"model": "dsn", "dst": "rigl", "dsp": "none"}, ("dst=rigl", *SMALL)),
     "lite": (
         {"model": "lite", "dst": "none", "dsp": "default"},
-        ("model=lite", "dsp=default", "model.widths=[[4,4,4],[4],[4]]", "dsp.scratch=true"),
+        ("model=lite", "model.widths=[[4,4,4],[4],[4]]", *PRUNED),
     ),
+    "dsn-dsp": ({"model": "dsn", "dst": "dsn", "dsp": "default"}, (*SMALL, *PRUNED)),
 }
 
 

@@ -14,13 +14,12 @@ from dsn_lab.run import experiment
 from tests.e2e.test_resume import require_equal
 from tests.faults.cells import cell_in, left_by, quick
 
-KILLS = 10
-EPOCHS = {"dsn": 30, "lite": 10}
+EPOCHS = {"dsn": 30, "rigl": 30, "lite": 10, "dsn-dsp": 10}
 
 
-@pytest.mark.parametrize("kind", sorted(EPOCHS))
+@pytest.mark.parametrize(("kind", "times"), [("dsn", 6), ("rigl", 2), ("lite", 6), ("dsn-dsp", 6)])
 def test_killed_at_any_moment_it_ends_with_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, times: int
 ) -> None:
     quick(monkeypatch)
     undisturbed = cell_in(tmp_path / "undisturbed", kind, EPOCHS[kind])
@@ -32,7 +31,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(
     expected = left_by(undisturbed.folder)
     chance, cell = random.Random(kind), cell_in(tmp_path / "cell", kind, EPOCHS[kind])
     kills = 0
-    while kills < KILLS:
+    while kills < times:
         if _killed(cell, chance.uniform(0, takes)):
             kills += 1
         else:

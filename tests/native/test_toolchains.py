@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 DRIVERS = [Path(__file__).with_name(f"{name}_driver.cpp") for name in ("kernel", "plan")]
-SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = ("-g", "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 # The sanitizer does not know OpenMP's barriers.
 THREADS = ("-g", "-O1", "-fsanitize=thread", "-DDSN_STD_THREADS", "-pthread")
 INSTRUCTIONS = [(), ("-mavx2", "-mfma"), ("-mavx512f", "-mfma")]

@@ -1,7 +1,9 @@
 import os
+import platform
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dsn_lab import kernels
-from dsn_lab.kernels import build, cache, sources
+from dsn_lab.kernels import build, cache, prebuilt, sources
 from dsn_lab.kernels import passes as sparse_conv
 from dsn_lab.nn import SparseConv1d
 
@@ -177,7 +179,18 @@ def test_torchs_own_runtime_is_taken_where_others_are_loaded(
 def test_processes_and_threads_may_build_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """With a compiler that takes its time, as two passes of ours do."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    compilations = []
+
+    def run(*command: str | Path) -> str:
+        if "--version" not in command:
+            time.sleep(0.2)
+            Path(command[-1]).write_bytes(b"machine code")
+            compilations.append(command)
+        return "a compiler"
+
+    monkeypatch.setattr(build, "_run", run)
     threads = [threading.Thread(target=build.compile_library, args=["plain"]) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -185,8 +198,21 @@ def test_processes_and_threads_may_build_at_once(
         thread.join()
     made = list(cache.folder().iterdir())
     assert [file.suffix for file in made] == [".so"]
-    changed = made[0].stat().st_mtime_ns
-    assert build.compile_library("plain").stat().st_mtime_ns == changed
+    done = len(compilations)
+    assert build.compile_library("plain").read_bytes() == b"machine code"
+    assert len(compilations) == done
+
+
+@native
+def test_a_ready_kernel_that_does_not_load_is_compiled_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ready = sources.ready_name(platform.machine(), build.instruction_set())
+    (tmp_path / ready).write_bytes(b"no library")
+    monkeypatch.setattr(prebuilt, "FOLDER", tmp_path)
+    compiled = build.compile_library(build.instruction_set())
+    assert Path(build._open(build.instruction_set())._name) == compiled
+    assert "the wheel's kernel does not run here" in caplog.text
 
 
 def test_a_damaged_or_foreign_kernel_is_not_loaded(
