@@ -6,8 +6,8 @@
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterator
-from itertools import combinations
+from collections.abc import Iterator, Mapping
+from itertools import combinations, compress
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from dsn_lab.errors import UserError, refusing
 from dsn_lab.records import identity, results
 from dsn_lab.records.cell import RESULT, Folder
 from dsn_lab.records.checked import require_record
+from dsn_lab.records.where import chosen, conditions
 from dsn_lab.storage import exists
 
 Floats = NDArray[np.floating[Any]]
@@ -59,18 +60,26 @@ def accuracies(probabilities: Floats, labels: NDArray[np.integer[Any]]) -> list[
     ]
 
 
-def rows(method: Path) -> Iterator[dict[str, Any]]:
+def rows(method: Path, where: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
     """A row for each stage, fold and number of members in a method's folder.
+
+    Args:
+        method: the folder.
+        where: values that members must have (:mod:`dsn_lab.records.where`).
 
     Raises:
         UserError: there is no finished run, or runs of one fold differ in settings or labels.
     """
-    folds: dict[int, list[tuple[results.Record, Folder]]] = defaultdict(list)
+    found: list[tuple[results.Record, Folder]] = []
     for folder in results.below(method):
         record = results.read(folder) if folder.folder.parent == method else None
         if record is not None:
             require_record(record, folder.result)
-            folds[record["fold"]].append((record, folder))
+            found.append((record, folder))
+    folds: dict[int, list[tuple[results.Record, Folder]]] = defaultdict(list)
+    wanted = chosen([record for record, _ in found], where or {})
+    for record, folder in compress(found, wanted):
+        folds[record["fold"]].append((record, folder))
     if not folds:
         raise UserError(f"{method}: holds no finished run (fold<F>-seed<S>/{RESULT})")
     for fold, runs in sorted(folds.items()):
@@ -125,11 +134,18 @@ def _predictions(folder: Folder) -> dict[str, NDArray[Any]]:
 def main(arguments: list[str] | None = None, prog: str = "python -m dsn_lab.ensemble") -> None:
     """Print a table for each folder on the command line."""
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
-    parser.add_argument("folder", nargs="+", type=Path, help="results/<dataset>/<method>-<digest>")
+    parser.add_argument(
+        "given",
+        nargs="+",
+        metavar="FOLDER or KEY=VALUE",
+        help="results/<dataset>/<method>-<digest>; seed=0,1,2 takes these members only",
+    )
+    given = parser.parse_args(arguments).given
     console = Console()
-    for method in parser.parse_args(arguments).folder:
+    for method in (text for text in given if "=" not in text):
         with refusing():
-            found = list(rows(method))
+            where = conditions(text for text in given if "=" in text)
+            found = list(rows(Path(method), where))
         first = found[0]
         table = Table(*COLUMNS, title=f"{first['dataset']}, {first['model']}, dsp={first['dsp']}")
         for row in found:

@@ -125,6 +125,7 @@ def test_ensembles_are_made_of_stored_probabilities(
     assert [(row["members"], row["subsets"]) for row in rows] == [(1, 3), (2, 3), (3, 1)]
     singles = [record(folder)["test_accuracy"] for folder in method.iterdir()]
     assert rows[0]["accuracy"] == pytest.approx(np.mean(singles), abs=1e-6)
+    assert [row["members"] for row in ensemble.rows(method, {"seed": "0,2"})] == [1, 2]
     capsys.readouterr()
     monkeypatch.setattr(sys, "argv", ["ensemble", str(method)])
     ensemble.main()

@@ -115,6 +115,22 @@ def test_a_dry_run_shows_cells_states_and_hours(
     assert len(written(tmp_path / "out")) == 1
 
 
+def test_a_job_that_slurm_refuses_is_one_line(
+    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("sbatch", "srun"):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text("#!/bin/sh\necho 'sbatch: error: Invalid account' >&2\nexit 1\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    sweep = ("-m", "dataset=ItalyPowerDemand", *TINY, "seed=0,1", "hydra.sweep.dir=out")
+    assert run(*sweep, "hydra/launcher=slurm") == 2
+    said = "sbatch: error: Invalid account"
+    assert capsys.readouterr().err.splitlines() == [said, f"error: {said}"]  # sbatch's, and ours
+    assert not written(tmp_path)
+
+
 # With one dataset and one seed in place of those of the sweep.
 SIZES = {
     "table1": 7,

@@ -46,6 +46,22 @@ def test_the_same_run_twice_counts_once(tmp_path: Path) -> None:
     assert "repeats" in found.problems[0]
 
 
+def test_of_the_wanted_runs_methods_are_named_by_what_then_differs(tmp_path: Path) -> None:
+    for groups in (1, 3):
+        for name in ("GunPoint", "Coffee"):
+            write(tmp_path, record(name, config__model__groups=groups), f"dsn{groups}")
+    begun = tmp_path / "GunPoint" / "dsn3" / "fold0-seed4"
+    begun.mkdir()
+    (begun / "metrics.csv").touch()
+    assert len(collect(tmp_path).unfinished) == 1
+    found = collect(tmp_path, {"model.groups": "1", "dataset": "GunPoint,Coffee"})
+    assert list(found.settings) == ["DSN"]
+    assert len(found.runs) == 2
+    assert found.unfinished.empty
+    with pytest.raises(UserError, match=r"model.group=1: .* did you mean model.groups"):
+        collect(tmp_path, {"model.group": "1"})
+
+
 def test_other_data_of_one_name_are_another_dataset(tmp_path: Path) -> None:
     for seed, digest in enumerate(("a" * 64, "a" * 64, "b" * 64)):
         write(tmp_path, record("GunPoint", seed=seed, sha256_train=digest), "dsn")

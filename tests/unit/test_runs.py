@@ -16,7 +16,7 @@ def test_a_line_says_what_there_is_of_a_dataset_and_method(tmp_path: Path) -> No
     begun = tmp_path / "GunPoint" / "dsn" / "fold0-seed4"
     begun.mkdir()
     (begun / "metrics.csv").touch()
-    found = runs.listing(collect(tmp_path), {}).set_index("dataset")
+    found = runs.listing(collect(tmp_path)).set_index("dataset")
     line = found.loc["GunPoint"]
     assert (line["method"], line["seeds"], line["runs"], line["begun"]) == ("DSN", "0-1, 3", 3, 1)
     assert line["accuracy"] == pytest.approx(0.8333, abs=1e-4)
@@ -33,9 +33,11 @@ def test_values_choose_among_them(
     runs.main([str(tmp_path), "model.groups=1"])
     printed = capsys.readouterr().out
     assert "1 finished runs" in printed
-    assert "groups=1" in printed
-    assert "groups=3" not in printed
-    for wrong in ("nonsense=1", str(tmp_path / "none")):
+    assert "dsn1" in printed
+    assert "dsn3" not in printed
+    runs.main([str(tmp_path), "model.groups=1.0,3", "seed=0"])
+    assert "2 finished runs" in capsys.readouterr().out
+    for wrong in ("nonsense=1", "seed=9", "seed=", str(tmp_path / "none")):
         with pytest.raises(SystemExit) as left:
             runs.main([str(tmp_path), wrong] if "=" in wrong else [wrong])
         assert left.value.code == 2

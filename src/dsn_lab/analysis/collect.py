@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from dsn_lab.records import identity, results
 from dsn_lab.records.cell import RESULT, Folder
 from dsn_lab.records.checked import require_record
 from dsn_lab.records.ledger import Ledger
+from dsn_lab.records.where import chosen
 from dsn_lab.storage import written_whole
 
 CELL_FOLDER = re.compile(r"fold(\d+)-seed(\d+)")
@@ -47,13 +48,18 @@ class Collection:
     problems: list[str]
 
 
-def collect(root: Path) -> Collection:
+def collect(root: Path, where: Mapping[str, str] | None = None) -> Collection:
     """Read every ``result.json`` below ``root``; a damaged one does not hinder the others.
 
     If ``root`` holds a ledger (:mod:`dsn_lab.records.ledger`), its rows come first.
 
+    Args:
+        root: the folder.
+        where: values that runs must have (:mod:`dsn_lab.records.where`); methods are named by what
+            then differs.
+
     Raises:
-        UserError: there is no such folder, or no result that can be read in it.
+        UserError: there is no such folder, or no result in it that can be read and is wanted.
     """
     if not root.is_dir():
         raise UserError(f"{root}: there is no such folder; give the results_dir of the runs")
@@ -70,6 +76,11 @@ def collect(root: Path) -> Collection:
     if not records:
         reason = f"; {len(problems)} damaged, first: {problems[0]}" if problems else ""
         raise UserError(f"{root}: no {RESULT} below it{reason}")
+    if where:
+        records = [each for each, kept in zip(records, chosen(records, where), strict=True) if kept]
+    if not records:
+        asked = " ".join(f"{key}={value}" for key, value in (where or {}).items())
+        raise UserError(f"{root}: no run has {asked}")
     problems += _set_apart(records)
     labels, settings = methods.labels(records)
     runs = pd.DataFrame(
@@ -82,7 +93,10 @@ def collect(root: Path) -> Collection:
     for again in runs[runs.duplicated(keys)].itertuples():
         problems.append(f"{root / again.path} repeats a run that is there already; not counted")
     runs = runs.drop_duplicates(keys).sort_values(keys, ignore_index=True)
-    return Collection(root, runs, _unfinished(root, runs), settings, problems)
+    begun = _unfinished(root, runs)
+    if where:
+        begun = begun[begun["method"].isin(runs["method"])]
+    return Collection(root, runs, begun, settings, problems)
 
 
 def _set_apart(records: list[results.Record]) -> list[str]:

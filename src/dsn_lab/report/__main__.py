@@ -11,6 +11,7 @@ SETTINGS = {
     "out": "report",
     "scatter": "",
     "mixed": "false",
+    "where": "",
     "entity": "",
     "project": "dsn_lab",
 }
@@ -28,6 +29,8 @@ settings:
   scatter='A / B; C / D'
                       pairs of methods to draw against each other, A up and B across (each
                       method against the first)
+  where='KEY=VALUE; KEY=VALUE'
+                      only runs with these values, as where='sparsity=0.8; seed=0,1'
   entity=NAME         W&B user or team, with --wandb
   project=NAME        W&B project, with --wandb (dsn_lab)
 
@@ -85,13 +88,16 @@ def _run(given: argparse.Namespace, settings: dict[str, str]) -> list[str]:
         return dashboard.publish(
             given.results, settings["entity"], settings["project"], out if given.dry_run else None
         )
+    from dsn_lab.records.where import conditions
     from dsn_lab.report.build import build
 
     reference = Path(settings["reference_dir"]) if settings["reference_dir"] else None
     if settings["mixed"] not in ("true", "false"):
         raise UserError(f"mixed={settings['mixed']}: must be true or false")
     mixed = settings["mixed"] == "true"
-    return [str(build(given.results, out, reference, _pairs(settings["scatter"]), mixed))]
+    where = conditions(filter(None, map(str.strip, settings["where"].split(";"))))
+    pairs = _pairs(settings["scatter"])
+    return [str(build(given.results, out, reference, pairs, mixed, where))]
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 import difflib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -38,6 +38,7 @@ def build(
     reference_dir: Path | None,
     scatter: Sequence[tuple[str, str]] = (),
     mixed: bool = False,
+    where: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the page, and below ``parts/`` PNG, CSV and LaTeX of each of its parts.
 
@@ -48,6 +49,7 @@ def build(
         reference_dir: a folder of published results, or None.
         scatter: pairs of methods to draw against each other, up and across.
         mixed: test single networks and ensembles against published results of either kind.
+        where: values that runs must have (:mod:`dsn_lab.records.where`).
 
     Returns:
         The page.
@@ -55,7 +57,7 @@ def build(
     Raises:
         UserError: there is nothing to report on, or the reference folder cannot be used.
     """
-    collection = collect(results)
+    collection = collect(results, where)
     inputs = Inputs(collection, load(reference_dir) if reference_dir else None, scatter, mixed)
     _require_known(scatter, inputs)
     sections, absent = parts(inputs)
