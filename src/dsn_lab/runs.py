@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from dsn_lab.analysis.aggregate import ranges
 from dsn_lab.analysis.collect import Collection, collect
 from dsn_lab.errors import refusing
+from dsn_lab.records import results
+from dsn_lab.records.cell import Folder
 from dsn_lab.records.where import conditions
 
 DESCRIPTION = """\
@@ -49,7 +52,15 @@ def main(arguments: list[str] | None = None, prog: str = "python -m dsn_lab.runs
     """Print the list; a user's mistake ends in one line and exit status 2."""
     parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION)
     parser.add_argument("given", nargs="*", metavar="FOLDER or KEY=VALUE", help="default: results")
-    given = parser.parse_args(arguments).given
+    parser.add_argument(
+        "--backfill",
+        action="store_true",
+        help="log them to W&B, as logger=wandb would have (offline, unless WANDB_MODE=online)",
+    )
+    parser.add_argument("--project", default="dsn_lab", help="of W&B (dsn_lab)")
+    parser.add_argument("--entity", help="W&B user or team")
+    parsed = parser.parse_args(arguments)
+    given = parsed.given
     folders = [text for text in given if "=" not in text] or ["results"]
     console = Console()
     with refusing():
@@ -65,6 +76,18 @@ def main(arguments: list[str] | None = None, prog: str = "python -m dsn_lab.runs
             console.print(table)
             for problem in collection.problems:
                 console.print(problem, soft_wrap=True, highlight=False)
+            if parsed.backfill:
+                _backfill(collection, parsed.project, parsed.entity)
+
+
+def _backfill(collection: Collection, project: str, entity: str | None) -> None:
+    # W&B and torch take seconds to import; the list needs neither.
+    from dsn_lab.run.loggers.weights_and_biases import backfill
+
+    for path in track(collection.runs["path"], "logging", console=Console(stderr=True)):
+        folder = Folder(collection.root / path)
+        if (record := results.read(folder)) is not None:
+            print(backfill(folder, record, project, entity))
 
 
 if __name__ == "__main__":

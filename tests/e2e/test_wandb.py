@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dsn_lab.runs import main as runs_command
 from dsn_lab.sweep.wandb_agents import agents_config
 from tests.conftest import SMALL, Run
 
@@ -22,18 +23,61 @@ def python(*arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def test_an_offline_run_holds_config_metrics_diagnostics_and_figures(tmp_path: Path) -> None:
-    cell = ("dataset=ItalyPowerDemand", "trainer.max_epochs=6", *SMALL, "logger=wandb")
-    python(str(ROOT / "run.py"), *cell, f"output_dir={tmp_path}", "threads=1")
-    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
-    shown = python("-m", "wandb", "leet", "inspect", "--json", str(folder))
-    for key in ("model.width", "train_loss", "test_accuracy", "lr"):
-        assert key in shown, key
-    shown += python("-m", "wandb", "leet", "inspect", "--summary", "--json", str(folder))
-    for key in ("params_active", "flops"):
-        assert key in shown, key
-    for key in ("topology/layer1/group1/explored", "learning_curve", "active_weights"):
-        assert key in shown, key
+LAYERS = ("layer1", "layer2")
+
+
+def test_an_offline_run_holds_all_and_can_be_made_up_afterwards(tmp_path: Path) -> None:
+    cell = ("dataset=ItalyPowerDemand", "trainer.max_epochs=6", *SMALL, "threads=1")
+    python(str(ROOT / "run.py"), *cell, "logger=wandb", f"results_dir={tmp_path}")
+    (folder,) = (tmp_path / "ItalyPowerDemand").rglob("fold0-seed0")
+    (first,) = (folder / "wandb").glob("offline-run-*")
+    name = str(folder.relative_to(tmp_path))
+    assert python("-m", "dsn_lab.runs", str(tmp_path), "--backfill").splitlines()[-1] == name
+    (second,) = set((folder / "wandb").glob("offline-run-*")) - {first}
+    assert not (first / "tmp").exists()
+    logged = [held(each) for each in (first, second)]
+    assert logged[0]["losses"] == pytest.approx(logged[1]["losses"])
+    assert len(logged[0]["losses"]) == 6
+    for each in logged:
+        run = each["run"]
+        assert run["name"] == name
+        assert run["run_group"] == str(Path(name).with_name("fold0"))
+        config = run["config"]["update"]
+        names = {key: config[f"{key}_name"] for key in ("dataset", "model", "dst", "dsp")}
+        assert names == {
+            "dataset": "ItalyPowerDemand", "model": "dsn", "dst": "dsn", "dsp": "none"
+        }  # fmt: skip
+        assert config["model"]["width"] == 4
+        assert {"glob_name": "topology/*", "options": {"defined": True, "hidden": True}} in (
+            each["metrics"]
+        )
+        assert each["charts"] >= {"confusion matrix", *(f"topology of {one}" for one in LAYERS)}
+        assert each["summary"] >= {
+            "test_accuracy", "params_active", "flops", "classes", "learning_curve",
+            *(f"receptive fields of {one}" for one in LAYERS),
+        }  # fmt: skip
+        assert each["artifacts"] >= {"model", "predictions"}
+
+
+def held(folder: Path) -> dict[str, Any]:
+    """What W&B finds in an offline run."""
+    lines = python("-m", "wandb", "leet", "inspect", "--json", str(folder)).splitlines()
+    records = [json.loads(line) for line in lines]
+    of: dict[str, list[Any]] = {}
+    for each in records:
+        of.setdefault(each["type"], []).append(each.get(each["type"]))
+    rows = [each["item"] for each in of["history"]]
+    updates = [each["update"] for each in of["summary"]]
+    return {
+        "run": of["run"][0],
+        "losses": [row["train_loss"] for row in rows if "train_loss" in row],
+        "metrics": of["metric"],
+        "charts": {
+            key.removeprefix("_wandb.visualize.") for each in of["config"] for key in each["update"]
+        },
+        "summary": {key.partition(".")[0] for update in updates for key in update},
+        "artifacts": {each["name"].partition("-")[0] for each in of["artifact"]},
+    }
 
 
 def runs(folder: Path) -> list[dict[str, Any]]:
@@ -80,6 +124,18 @@ def test_a_resumed_cell_goes_on_with_its_run(tmp_path: Path) -> None:
     assert second["epochs"][-1] == 299
 
 
+def test_switched_off_it_logs_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    cell = ("dataset=ItalyPowerDemand", "trainer.max_epochs=1", *SMALL, "logger=wandb")
+    assert run(*cell, "results_dir=out") == 0
+    assert not list(tmp_path.rglob("wandb"))
+    with pytest.raises(SystemExit, match="2"):
+        runs_command(["out", "--backfill"])
+    assert "WANDB_MODE=disabled: must be offline or online" in capsys.readouterr().err
+
+
 def test_agents_run_the_cells_of_the_sweep_file(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,10 +155,9 @@ def test_agents_run_the_cells_of_the_sweep_file(
     assert "/results/GunPoint/dsn-dsn-S0.5-" in capsys.readouterr().out
 
 
-def test_the_run_of_a_fitted_classifier_holds_its_record(tmp_path: Path) -> None:
-    cell = ("model=quant", "dataset=ItalyPowerDemand", "logger=wandb", f"output_dir={tmp_path}")
-    python(str(ROOT / "run.py"), *cell)
-    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
+def test_the_run_of_a_fitted_classifier_holds_its_record(run: Run, tmp_path: Path) -> None:
+    assert run("model=quant", "dataset=ItalyPowerDemand", "logger=wandb", "output_dir=out") == 0
+    (folder,) = (tmp_path / "out" / "wandb").glob("offline-run-*")
     shown = python("-m", "wandb", "leet", "inspect", "--summary", "--json", str(folder))
-    for key in ("test_accuracy", "inference_ms_64", "model_bytes"):
+    for key in ("test_accuracy", "inference_ms_64", "model_bytes", "confusion matrix"):
         assert key in shown, key

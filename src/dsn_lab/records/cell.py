@@ -52,6 +52,11 @@ class Files:
         """Labels and probabilities of the test series."""
         return self.folder / "predictions.npz"
 
+    @property
+    def by_class(self) -> Path:
+        """Scores of each class, and the confusion matrix."""
+        return self.folder / "classes.csv"
+
     def predicted(self) -> dict[str, NDArray[Any]] | None:
         """``labels`` ``(n,)`` and named probabilities ``(n, n_classes)``; None: there are none."""
         try:

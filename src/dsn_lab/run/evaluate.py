@@ -1,7 +1,8 @@
 """The final test of one or several networks."""
 
 import copy
-from collections.abc import Mapping
+import csv
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +12,12 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim.swa_utils import update_bn
 from torchmetrics import MetricCollection
+from torchmetrics.functional.classification import (
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+    multiclass_precision,
+    multiclass_recall,
+)
 
 from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import TimeSeriesData
@@ -40,8 +47,7 @@ def test_each(
     follows from it: ``test_accuracy_running`` is with the means of training,
     ``test_accuracy_recalibrated`` with those of the training set; ``test_accuracy`` is one of them.
 
-    Writes ``predictions.npz``: ``labels`` ``(n,)`` and for each name the probabilities
-    ``(n, n_classes)`` of the test series.
+    Writes ``predictions.npz`` and ``classes.csv`` (:func:`write_predictions`).
 
     Args:
         trainer: has trained the task.
@@ -71,7 +77,7 @@ def test_each(
             accuracies[f"test_accuracy_{which}"] = rounded["test_accuracy"]
         measured[name] = rounded | accuracies
         probabilities[name] = torch.cat(task.test_probabilities).numpy()
-    write_predictions(files, data.dataset.y_test, probabilities)
+    write_predictions(files, data.dataset, probabilities)
     return measured
 
 
@@ -130,8 +136,30 @@ def settled(network: nn.Module, data: TimeSeriesData) -> None:
 
 
 def write_predictions(
-    files: Files, labels: NDArray[np.int64], probabilities: Mapping[str, NDArray[np.float32]]
+    files: Files, dataset: Dataset, probabilities: Mapping[str, NDArray[np.float32]]
 ) -> None:
-    """Write ``predictions.npz``: labels and, by name, probabilities ``(n, n_classes)``."""
+    """Write what was predicted of the test set, and by the last of the networks of each class.
+
+    ``predictions.npz``: labels and, by name, probabilities ``(n, n_classes)``. ``classes.csv``: a
+    row a class with its number of series, precision, recall and F1 score, and in columns ``as
+    <class>`` how many of its series were taken for which class.
+    """
+    labels = dataset.y_test
     with written_whole(files.predictions) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, labels=labels, **probabilities)
+    *_, final = probabilities.values()
+    with written_whole(files.by_class) as temporary, temporary.open("w", newline="") as file:
+        csv.writer(file).writerows(_by_class(dataset.classes, labels, final.argmax(axis=1)))
+
+
+def _by_class(
+    names: Sequence[str], labels: NDArray[np.int64], predicted: NDArray[np.int64]
+) -> Iterator[list[object]]:
+    told, true, n = torch.from_numpy(predicted), torch.from_numpy(labels), len(names)
+    precision = multiclass_precision(told, true, n, average=None)
+    recall = multiclass_recall(told, true, n, average=None)
+    f1 = multiclass_f1_score(told, true, n, average=None)
+    counts = multiclass_confusion_matrix(told, true, n)
+    yield ["class", "n", "precision", "recall", "f1", *(f"as {name}" for name in names)]
+    for name, row, *scores in zip(names, counts.tolist(), precision, recall, f1, strict=True):
+        yield [name, sum(row), *(round(float(score), 6) for score in scores), *row]

@@ -82,7 +82,7 @@ def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
         cost = inference.measure(estimator.predict_proba, x_test)
     logits = torch.from_numpy(probabilities).clamp(min=SMALLEST).log()
     measured = measures(logits, torch.from_numpy(dataset.y_test), len(dataset.classes))
-    write_predictions(cell, dataset.y_test, {"fitted": probabilities.astype(np.float32)})
+    write_predictions(cell, dataset, {"fitted": probabilities.astype(np.float32)})
     record = {
         "sparsity": 0.0,
         "seed": config.seed,
@@ -101,7 +101,7 @@ def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
         "aeon": version("aeon"),
     }
     if logger is not None:
-        logger.conclude(cell.figures, record)
+        logger.conclude(cell, record)
     return record
 
 

@@ -110,7 +110,7 @@ def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
         "lightning": lightning.__version__,
     }
     if logger is not None:
-        logger.conclude(cell.figures, record)
+        logger.conclude(cell, record)
     return record
 
 
