@@ -40,7 +40,7 @@ def test_an_offline_run_holds_all_and_can_be_made_up_afterwards(tmp_path: Path) 
     assert len(logged[0]["losses"]) == 6
     for each in logged:
         run = each["run"]
-        assert run["name"] == name
+        assert run["display_name"] == name
         assert run["run_group"] == str(Path(name).with_name("fold0"))
         config = run["config"]["update"]
         names = {key: config[f"{key}_name"] for key in ("dataset", "model", "dst", "dsp")}
