@@ -53,6 +53,7 @@ def test_every_part_whose_data_is_there_is_on_the_page_and_in_files(tmp_path: Pa
     main([str(tmp_path / "results"), f"out={out}", f"reference_dir={tmp_path / 'reference'}"])
     assert headings(out / "report.html") == [
         "Contents",
+        "Headline",
         "Methods and accuracy",
         "Table 1, pairwise wins on UCR-85",
         "Table 2, multivariate datasets",

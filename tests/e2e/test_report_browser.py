@@ -1,5 +1,6 @@
 """The page in a real browser: all of it is there, and nothing is fetched."""
 
+import csv
 import html
 import json
 import re
@@ -19,7 +20,19 @@ PROBE = """<script>
 const failed = [];
 addEventListener('error', e => failed.push(e.target.src || e.target.href || e.message), true);
 addEventListener('load', () => {
+  const first = id => document.querySelector(`#${id} tbody th`).textContent;
+  const head = document.querySelector('#headline thead th:nth-child(2)');
+  head.click();
+  const worst = first('headline');
+  head.click();
+  const best = first('headline');
+  const search = document.querySelector('#pairwise_ours input');
+  search.value = 'dense';
+  search.dispatchEvent(new Event('input'));
   const seen = {
+    worst, best,
+    found: [...document.querySelectorAll('#pairwise_ours tbody tr')].filter(r => !r.hidden).length,
+    runs: [...document.querySelectorAll('#accuracy td a')].map(a => decodeURI(a.href)),
     failed,
     fetched: performance.getEntriesByType('resource').map(r => r.name)
       .filter(name => !name.startsWith('data:')),
@@ -76,9 +89,15 @@ def test_the_page_is_whole_in_a_browser(tmp_path: Path) -> None:
         assert alt
     for heading in ("Methods and accuracy", "Table 3, sparsity", "Comparison of methods"):
         assert heading in seen["headings"]
-    assert seen["rows"] == 7
+    assert seen["rows"] == 7 + 2  # mean and mean rank
     assert seen["overflow"] <= 0
     assert seen["sticky"] == "sticky"
+    with (tmp_path / "parts" / "headline.csv").open() as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: float(row["accuracy"]))
+    assert (seen["worst"], seen["best"]) == (rows[0]["method"], rows[-1]["method"])
+    assert seen["found"] == len(rows) - 1  # pairs with the dense network
+    assert len(seen["runs"]) == 7 * len(rows)
+    assert all(Path(run.removeprefix("file://")).is_dir() for run in seen["runs"])
     narrow = opened(page, tmp_path, "--window-size=500,900")
     assert narrow["overflow"] <= 0
     assert narrow["sticky"] == "static"

@@ -111,7 +111,6 @@ def test_what_is_missing_is_never_averaged_over(
     lacking = aggregate.missing(found)
     label = {r.dst: r.method for r in found.runs.itertuples()}
     seeds_of = {dst: {s for _, d, s in done if d == dst} for dst in label}
-    every = {s for _, _, s in done}
     for dst, method in label.items():
         for dataset in {d for d, _, _ in done}:
             has = {s for d, t, s in done if (d, t) == (dataset, dst)}
@@ -120,7 +119,7 @@ def test_what_is_missing_is_never_averaged_over(
             else:
                 assert pd.isna(scores.loc[dataset, method])
             rows = lacking[(lacking["dataset"] == dataset) & (lacking["method"] == method)]
-            assert set(rows["seed"]) == every - has
+            assert set(rows["seed"]) == seeds_of[dst] - has
 
 
 def test_tables_keep_every_run_and_leave_gaps_empty(tmp_path: Path) -> None:

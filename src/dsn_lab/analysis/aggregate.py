@@ -78,7 +78,7 @@ def complete(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def missing(collection: Collection) -> pd.DataFrame:
-    """The grid of all datasets, methods, folds and seeds, without what is finished.
+    """The grid of all datasets and methods, by each method's folds and seeds, but what is finished.
 
     Returns:
         A row a missing run: ``method``, ``dataset``, ``fold``, ``seed``, and whether it has
@@ -87,13 +87,13 @@ def missing(collection: Collection) -> pd.DataFrame:
     keys = ["method", "dataset", *RUN]
     begun = pd.MultiIndex.from_frame(collection.unfinished[keys])
     done = pd.MultiIndex.from_frame(collection.runs[keys])
-    pairs = sorted(set[tuple[int, int]]().union(*expected(collection).values()))
+    wanted = expected(collection)
     grid = pd.MultiIndex.from_tuples(
         [
             (method, dataset, fold, seed)
             for method in sorted(set(done.get_level_values("method")))
             for dataset in sorted(set(done.get_level_values("dataset")))
-            for fold, seed in pairs
+            for fold, seed in sorted(wanted[method])
         ],
         names=keys,
     )

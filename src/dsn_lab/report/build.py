@@ -2,10 +2,13 @@
 
 import difflib
 import itertools
+import os
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import quote
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from dsn_lab.analysis import aggregate, prediction_files
@@ -19,6 +22,7 @@ from dsn_lab.report.tables import (
     choice,
     comparison,
     fields,
+    headline,
     overview,
     paper,
     pruning,
@@ -30,6 +34,13 @@ from dsn_lab.report.tables import (
 from dsn_lab.storage import written_whole
 
 PAGE = "report.html"
+# What the page says of how its runs were made, by a record's key; and of each no more than so much.
+MADE = {
+    "finished": "finished", "version": "version", "commit": "commit", "processor": "cpu",
+    "device": "device", "threads": "threads", "backend": "backend", "torch": "torch",
+    "lightning": "lightning", "Python": "python",
+}  # fmt: skip
+LONGEST = 40
 
 
 def build(
@@ -71,7 +82,8 @@ def build(
     prediction_files.write(collection.runs, results, out / "tsml-eval")
     page = out / PAGE
     with written_whole(page) as temporary:
-        temporary.write_text(render(inputs, sections, absent), encoding="utf-8")
+        place = quote(os.path.relpath(results, out))
+        temporary.write_text(render(inputs, sections, absent, place), encoding="utf-8")
     return page
 
 
@@ -93,6 +105,7 @@ def parts(inputs: Inputs) -> tuple[list[Section], list[tuple[str, str]]]:
     printed = paper.load()
     network = printed["paper"]
     candidates = [
+        (headline.TITLE, headline.section(inputs)),
         ("Methods and accuracy", overview.section(inputs)),
         ("Missing and damaged", overview.gaps(inputs)),
         (printed["table1"]["title"], wins.section(inputs, printed["table1"], network)),
@@ -113,8 +126,10 @@ def parts(inputs: Inputs) -> tuple[list[Section], list[tuple[str, str]]]:
     return sections, [(title, part) for title, part in candidates if isinstance(part, str)]
 
 
-def render(inputs: Inputs, sections: list[Section], absent: list[tuple[str, str]]) -> str:
-    """The page, with everything it needs within it."""
+def render(
+    inputs: Inputs, sections: list[Section], absent: list[tuple[str, str]], results: str
+) -> str:
+    """The page, with everything it needs within it; ``results`` is where its links begin."""
     loader = PackageLoader("dsn_lab.report", ".")
     environment = Environment(loader=loader, autoescape=select_autoescape(), trim_blocks=True)
     runs = inputs.runs
@@ -129,6 +144,9 @@ def render(inputs: Inputs, sections: list[Section], absent: list[tuple[str, str]
     }
     return environment.get_template("page.html").render(
         style=files("dsn_lab.report").joinpath("style.css").read_text(),
+        script=files("dsn_lab.report").joinpath("tables.js").read_text(),
+        results=results,
+        made=_made(runs),
         facts=facts,
         shortened=int((runs["epochs"] != runs["protocol_epochs"]).sum()),
         missing=len(lacking),
@@ -136,3 +154,16 @@ def render(inputs: Inputs, sections: list[Section], absent: list[tuple[str, str]
         sections=sections,
         absent=absent,
     )
+
+
+def _made(runs: pd.DataFrame) -> dict[str, str]:
+    """By which versions, when and on what the runs were made, as far as they say."""
+    said = {}
+    for title, column in MADE.items():
+        values = runs[column].dropna().astype(str) if column in runs else pd.Series(dtype=str)
+        if column == "finished" and len(values):
+            said[title] = " to ".join(sorted({values.min()[:10], values.max()[:10]}))
+        elif len(values):
+            counts = values.str[:LONGEST].value_counts()
+            said[title] = ", ".join(f"{value} ({n})" for value, n in counts.items())
+    return said

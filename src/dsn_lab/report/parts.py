@@ -4,6 +4,7 @@ import base64
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -52,6 +53,7 @@ class Table:
         data: the numbers, a row an observation.
         left: columns that are text, besides the first, which names the row.
         marks: classes of single cells by (row, column) position: ``best``, ``warn``.
+        links: of single cells, folders below the results.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Table:
     data: pd.DataFrame
     left: tuple[str, ...] = ()
     marks: dict[tuple[int, int], str] = field(default_factory=dict)
+    links: dict[tuple[int, int], str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write ``<name>.csv`` (the numbers) and ``<name>.tex`` (booktabs)."""
@@ -85,12 +88,16 @@ class Table:
         """Whether a column is text, not numbers."""
         return column == self.display.columns[0] or column in self.left
 
-    def rows(self) -> list[list[tuple[str, str]]]:
-        """The cells, row by row: text and classes."""
+    def rows(self) -> list[list[tuple[str, str, str]]]:
+        """The cells, row by row: text, classes and link."""
         texts = [self.is_text(column) for column in self.display.columns]
         return [
             [
-                (cell, " ".join(filter(None, [self.marks.get((i, j)), _kind(cell, texts[j])])))
+                (
+                    cell,
+                    " ".join(filter(None, [self.marks.get((i, j)), _kind(cell, texts[j])])),
+                    quote(self.links.get((i, j), "")),
+                )
                 for j, cell in enumerate(row)
             ]
             for i, row in enumerate(self.display.itertuples(index=False))

@@ -83,7 +83,7 @@ def family(
     if len(common) < 2:
         return items
     data = common.reset_index(names="dataset")
-    if friedman is not None:
+    if friedman is not None and len(common) >= stats.FEW:  # of fewer, ranks say nothing
         caption = (
             "Critical difference diagram: mean ranks, 1 is best. A bar joins methods (dots) of "
             f"which no two differ by the tests of the table{gate}. {basis}."

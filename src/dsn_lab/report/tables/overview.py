@@ -1,6 +1,7 @@
 """Which methods there are, how accurate each is on each dataset, and what is missing."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 
@@ -46,18 +47,20 @@ def _methods(inputs: Inputs) -> Table:
         f"{count(len(rows), 'method')}. "
         + f"{count(shortened, 'run')} shortened: other epochs than the protocol's. "
         * bool(shortened)
-        + "The last column has the settings in which methods differ."
+        + "The last column has the settings in which methods of one model differ."
     )
     return Table("methods", caption, display, data, ("differing settings",), marks)
 
 
 def _differing(inputs: Inputs, method: str) -> str:
-    """The method's values of settings in which methods differ."""
-    settings = inputs.collection.settings
+    """The method's values of settings in which methods of its model differ."""
+    model = dict(zip(inputs.runs["method"], inputs.runs["model"], strict=True))
+    every = inputs.collection.settings
+    settings = {name: each for name, each in every.items() if model.get(name) == model[method]}
     own = settings[method]
     said = []
     for key in sorted({key for each in settings.values() for key in each}):
-        values = {json.dumps(each.get(key, "absent")) for each in settings.values()}
+        values = {json.dumps(each[key]) for each in settings.values() if key in each}
         if len(values) > 1 and key in own and not key.endswith(".name"):
             said.append(f"{key.removeprefix('config.')}={own[key]}")
     return ", ".join(said) or "–"
@@ -72,7 +75,10 @@ def _accuracy(inputs: Inputs) -> Table:
     leaks = _leaks(inputs.runs)
     named = [f"{dataset} †" if dataset in leaks else dataset for dataset in wide.index]
     display = pd.DataFrame({"dataset": named}, dtype=str)
-    marks = {}
+    marks, links = {}, {}
+    common = inputs.scores.dropna()
+    ranks = common.rank(axis=1, ascending=False)
+    folders = _folders(inputs)
     for j, method in enumerate(inputs.methods, start=1):
         cells = []
         for i, dataset in enumerate(wide.index):
@@ -81,20 +87,35 @@ def _accuracy(inputs: Inputs) -> Table:
                 marks[i, j] = "gap"
                 continue
             row = summary.loc[(dataset, method)]
+            links[i, j] = folders.get((dataset, method), "")
             cells.append(percent(row["mean"], row["std"], row["n"], row["expected"]))
             if row["n"] < row["expected"]:
                 marks[i, j] = "warn"
             elif len(inputs.methods) > 1 and row["mean"] == whole.loc[dataset].max():
                 marks[i, j] = "best"
         display[method] = cells
+    if len(inputs.methods) > 1 and len(common) > 1:
+        foot = [[f"mean over {len(common)}", *(f"{100 * x:.2f}" for x in common.mean())],
+                ["mean rank", *(f"{x:.2f}" for x in ranks.mean())]]  # fmt: skip
+        display = pd.concat([display, pd.DataFrame(foot, columns=display.columns)])
     caption = (
         "Test accuracy in %: mean ± standard deviation (number of runs; fewer than the method has "
         f"elsewhere as n/expected). {inputs.basis(summary)}. Best complete mean in bold."
+        + " The last rows are over the datasets for which every method has every expected run."
+        * (len(display) > len(named))
         + " Folds that not every method has are left out here." * (folds != every)
         + f" † Test series that are value for value in the training set, too: {_said(leaks)}."
         * bool(leaks)
     )
-    return Table("accuracy", caption, display, summary.reset_index(), marks=marks)
+    return Table("accuracy", caption, display, summary.reset_index(), marks=marks, links=links)
+
+
+def _folders(inputs: Inputs) -> dict[tuple[str, str], str]:
+    """Where the runs of a dataset and method are, of those that have folders."""
+    root = inputs.collection.root
+    runs = inputs.runs.drop_duplicates(["dataset", "method"])
+    places = {(run.dataset, run.method): Path(run.path).parent for run in runs.itertuples()}
+    return {key: str(place) for key, place in places.items() if (root / place).is_dir()}
 
 
 def _ensembles(inputs: Inputs) -> list[Table]:
