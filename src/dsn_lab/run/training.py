@@ -87,7 +87,7 @@ def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
         path = cell.model if name == final else cell.stage(name)
         origin = {**cell.origin, **digests, "stage": name, **provenance()}
         save_network(path, cell.config.model, network, prepared.dataset, origin)
-    figures.draw(task.network, history.rows, cell.figures)
+    figures.draw(task.network, history.rows, best.epoch, cell.figures)
     tested = Tested(stages, measures, data, cell)
     record = {
         "sparsity": float(cell.config.model.get("sparsity", 0.0)),
