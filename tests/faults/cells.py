@@ -22,6 +22,10 @@ PRUNED = (
 KINDS = {
     "dsn": ({"model": "dsn", "dst": "dsn", "dsp": "none"}, SMALL),
     "rigl": ({"model": "dsn", "dst": "rigl", "dsp": "none"}, ("dst=rigl", *SMALL)),
+    "validated": (
+        {"model": "dsn", "dst": "dsn", "dsp": "none"},
+        (*SMALL, "validation=0.3", "patience=8"),
+    ),
     "lite": (
         {"model": "lite", "dst": "none", "dsp": "default"},
         ("model=lite", "model.widths=[[4,4,4],[4],[4]]", *PRUNED),

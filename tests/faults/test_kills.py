@@ -14,10 +14,12 @@ from dsn_lab.run import experiment
 from tests.e2e.test_resume import require_equal
 from tests.faults.cells import cell_in, left_by, quick
 
-EPOCHS = {"dsn": 30, "rigl": 30, "lite": 10, "dsn-dsp": 10}
+EPOCHS = {"dsn": 30, "rigl": 30, "validated": 90, "lite": 10, "dsn-dsp": 10}
 
 
-@pytest.mark.parametrize(("kind", "times"), [("dsn", 6), ("rigl", 2), ("lite", 6), ("dsn-dsp", 6)])
+@pytest.mark.parametrize(
+    ("kind", "times"), [("dsn", 6), ("rigl", 2), ("validated", 3), ("lite", 6), ("dsn-dsp", 6)]
+)
 def test_killed_at_any_moment_it_ends_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, times: int
 ) -> None:

@@ -44,8 +44,8 @@ SOURCES = {
 }  # fmt: skip
 # Of training, which a classifier that is fitted does not have.
 OF_TRAINING = {
-    "batch_size", "class_weights", "optimizer", "protocol_epochs", "recalibrate", "scheduler",
-    "tested_weights", "trainer",
+    "batch_size", "class_weights", "optimizer", "patience", "protocol_epochs", "recalibrate",
+    "scheduler", "tested_weights", "trainer", "validation",
 }  # fmt: skip
 
 # The value that each later setting came with, which kept what was there before. Lines are added,
@@ -85,8 +85,10 @@ FIRST: Mapping[str, Any] = {
     "model.tapnet.filters": [256, 256, 128],
     "model.tapnet.sizes": [500, 300],
     "optimizer.weight_decay": 0,
+    "patience": None,
     "scheduler.ConstantLR.total_iters": 0,
     "tested_weights": "best",
+    "validation": None,
 }
 
 # Raised when a choice's settings come to mean something else: {"model.dsn": 2}; for a rule, whose

@@ -112,6 +112,8 @@ class Config(_Checked):
     recalibrate: bool
     tested_weights: Literal["best", "last"]
     class_weights: Literal["none", "balanced"]
+    validation: Annotated[float, Field(gt=0, lt=1), BeforeValidator(number_or_whatever)] | None
+    patience: Positive | None
     protocol_epochs: Positive
     penalty_weights: list[NotNegative] | None
     penalise_frozen: bool
@@ -151,6 +153,13 @@ class Config(_Checked):
             raise UserError(
                 f"data_dir={self.data_dir}: there is no such folder; correct it (or DSN_LAB_DATA), "
                 "or make it, to have data downloaded there"
+            )
+        if self.patience is not None and self.validation is None:
+            raise UserError(f"patience={self.patience}: waits for a loss on validation=0.2, say")
+        if self.patience is not None and self.dsp["name"] is not None:
+            raise UserError(
+                f"patience={self.patience}: with dsp each phase has its epochs; shorten "
+                "trainer.max_epochs and dsp.finetune_epochs"
             )
         if "max_steps" in self.trainer and self.dsp["name"] is not None:
             raise UserError(

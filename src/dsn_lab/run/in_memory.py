@@ -64,7 +64,7 @@ def fit(
     watching: list[Callback] = [Progress(always=True)] if verbose else []
     with undisturbed():
         prepared = prepare_on(dataset, config)
-        loop = loop_of(config, Path(os.devnull), [*watching, History()])
+        loop = loop_of(prepared, config, Path(os.devnull), [*watching, History()])
         try:
             trained = train(loop, prepared)
         except SystemExit as left:

@@ -23,6 +23,8 @@ PACE = 50
 class BestWeights(Callback):
     """Keep, in memory, the weights of the epoch of lowest mean training loss, or of the last.
 
+    Where series are held out, their loss takes the place of the training loss.
+
     Of equal losses the latest counts. Everything travels in the trainer's checkpoints.
 
     Args:
@@ -44,7 +46,8 @@ class BestWeights(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Copy the network if this epoch was the best so far."""
         assert isinstance(pl_module, Classification)
-        loss = pl_module.train_loss.compute()
+        held_out = trainer.callback_metrics.get("validation_loss")
+        loss = pl_module.train_loss.compute() if held_out is None else float(held_out)
         if loss <= self.loss or (self.which == "last" and isfinite(loss)):
             self.loss, self.epoch = loss, trainer.current_epoch
             state = pl_module.network.state_dict()
@@ -139,7 +142,8 @@ class LastState(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write if it is time to."""
         started = time.monotonic()
-        if started < self._next and trainer.current_epoch + 1 != trainer.max_epochs:
+        last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        if started < self._next and not last:
             return
         self.history.write_csv(self.files.metrics)
         with written_whole(self.files.checkpoint) as temporary:

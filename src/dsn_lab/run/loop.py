@@ -34,11 +34,16 @@ class Trained:
 
 
 def loop_of(
-    config: Config, folder: Path, watching: Sequence[Callback], logger: Any = None
+    prepared: Prepared,
+    config: Config,
+    folder: Path,
+    watching: Sequence[Callback],
+    logger: Any = None,
 ) -> Trainer:
     """The trainer of a configuration, with its methods.
 
     Args:
+        prepared: what is to be trained, with what measures it meanwhile.
         config: checked.
         folder: where the trainer may write.
         watching: callbacks that come after the methods.
@@ -48,12 +53,13 @@ def loop_of(
         UserError: a setting cannot be used.
     """
     # In this order: the best weights are those that reached the loss, before any topology update.
-    callbacks = [BestWeights(config.tested_weights), *methods(config), *watching]
+    best = BestWeights(config.tested_weights)
+    callbacks = [*prepared.measuring, best, *methods(config), *watching]
     return trainer(config.trainer, folder, callbacks, logger)
 
 
 def train(loop: Trainer, prepared: Prepared, checkpoint: Path | None = None) -> Trained:
-    """Train, and choose the weights of lowest training loss.
+    """Train, and choose the weights of lowest loss: that of held-out series, if there are any.
 
     Args:
         loop: of :func:`loop_of`.

@@ -26,6 +26,7 @@ from dsn_lab.records.settings import Config
 from dsn_lab.run import epochs, optimization
 from dsn_lab.run.keeping import PlainFiles
 from dsn_lab.run.task import Classification
+from dsn_lab.run.validation import Patience, Validation, hold_out
 from dsn_lab.sparse.layer import SparseConv1d
 
 # What torch, or OMP_NUM_THREADS, takes for all.
@@ -42,6 +43,7 @@ class Prepared:
     dataset: Dataset
     data: TimeSeriesData
     task: Classification
+    measuring: Sequence[Callback] = ()  # before weights are chosen
 
 
 def prepare(config: Config) -> Prepared:
@@ -75,6 +77,12 @@ def prepare_on(dataset: Dataset, config: Config) -> Prepared:
         UserError: a setting cannot be used.
     """
     seed_everything(config.seed, verbose=False)
+    measuring: list[Callback] = []
+    if config.validation is not None:
+        dataset, held_out = hold_out(dataset, config.validation, config.seed)
+        measuring = [Validation(held_out)]
+        if config.patience is not None:
+            measuring.append(Patience(config.patience))
     _, channels, time = dataset.x_train.shape
     n_classes = len(dataset.classes)
     shape = pruned_shape(Path(config.shape_from)) if config.shape_from else {}
@@ -94,7 +102,7 @@ def prepare_on(dataset: Dataset, config: Config) -> Prepared:
         optimization.scheduler(config.scheduler, config.optimizer["lr"], config.longest_phase),
         class_weights(dataset.y_train) if config.class_weights == "balanced" else None,
     )
-    return Prepared(dataset, TimeSeriesData(dataset, batch_size, config.seed), task)
+    return Prepared(dataset, TimeSeriesData(dataset, batch_size, config.seed), task, measuring)
 
 
 @contextmanager

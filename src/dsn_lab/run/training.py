@@ -25,6 +25,7 @@ from dsn_lab.run.loop import Trained, loop_of, train
 from dsn_lab.run.preparation import Prepared, methods, prepare, trainer
 from dsn_lab.run.progress import Progress
 from dsn_lab.run.stages import Choosy, Tested
+from dsn_lab.run.validation import validated
 from dsn_lab.sparse.layer import last_backend
 from dsn_lab.storage import DamagedError, read_torch
 
@@ -47,7 +48,7 @@ def prepare_and_try(cell: Cell) -> Prepared:
 
 
 def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
-    """Train on the training set, test once with the weights of lowest training loss.
+    """Train on the training set, test once with the weights of lowest loss.
 
     Checkpoint, metrics, figures and weights go to the cell's folder; a checkpoint there is resumed.
 
@@ -69,7 +70,7 @@ def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
     logger = None
     if cell.config.logger["name"] is not None:
         logger = registry.loggers.make(cell.config.logger, cell=cell)
-    loop = loop_of(cell.config, cell.folder, [Progress(), history, last], logger)
+    loop = loop_of(prepared, cell.config, cell.folder, [Progress(), history, last], logger)
     checkpoint = _checkpoint_to_resume(cell, digests)
     log.info(
         "%s: %d series of %d channels x %d steps, %d classes; %d threads",
@@ -99,6 +100,7 @@ def train_and_test(cell: Cell, prepared: Prepared) -> results.Record:
         "best_epoch": best.epoch,
         "train_loss": best.loss,
         "train_accuracy": history.rows[best.epoch]["train_accuracy"],
+        **validated(history.rows[best.epoch]),
         **{key: value for each in staged for key, value in each.findings(tested).items()},
         "fit_seconds": history.seconds,
         **inference.measure(inference.of_network(task.network), data.dataset.x_test),
