@@ -5,12 +5,10 @@ CPU time, so that other work on the machine does not count, is fitted by a + b x
 The protocol's steps on the 128 datasets' sizes (ucr_sizes.csv) then give the hours.
 """
 
-import csv
 import math
 import tempfile
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from dsn_lab.data.load import Dataset
-from dsn_lab.data.module import TimeSeriesData, default_batch_size
+from dsn_lab.data.module import TimeSeriesData
+from dsn_lab.data.sizes import default_batch_size, ucr
 from dsn_lab.nn import DSN
 from dsn_lab.run.epochs import WholeEpochs
 from dsn_lab.run.keeping import BestWeights, History
@@ -74,8 +73,7 @@ def main() -> None:
     """Measure, fit, add up, print."""
     quieten()
     torch.set_num_threads(1)
-    with Path(__file__).with_name("ucr_sizes.csv").open() as file:
-        sizes = [(int(row["n_train"]), int(row["length"])) for row in csv.DictReader(file)]
+    sizes = [(size.n_train, size.length) for size in ucr().values()]
     table = Table("method", *(f"{b} x {t}" for b, t in SHAPES), "fit off by", "UCR-128, hours")
     for name, settings in METHODS.items():
         seconds = np.array([seconds_per_step(settings, *shape) for shape in SHAPES])

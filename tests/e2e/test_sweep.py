@@ -110,8 +110,12 @@ def test_a_dry_run_shows_cells_states_and_hours(
     assert f"to do  {result.parent.with_name('fold0-seed1')}" in printed
     assert "6 cells: 1 done, 5 to do" in printed
     # Two epochs took an hour, by the forged record.
-    assert "2 of them: 2 hours" in printed
-    assert "3 of them: unknown" in printed
+    assert "5 of them: about " in printed
+    assert "by finished cells of their kind" in printed
+    assert run(*sweep, "dataset=GunPoint", "dst=rigl", "dry_run=true") == 0
+    assert "by what a step usually takes" in capsys.readouterr().out
+    assert run(*sweep, "dataset=HAR", "dst=rigl", "dry_run=true") == 0
+    assert "3 of them: unknown" in capsys.readouterr().out
     assert len(written(tmp_path / "out")) == 1
 
 

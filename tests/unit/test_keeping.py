@@ -7,7 +7,8 @@ from lightning.pytorch import Trainer
 from torch import nn
 
 from dsn_lab.data.load import Dataset
-from dsn_lab.data.module import EpochBatches, TimeSeriesData, default_batch_size
+from dsn_lab.data.module import EpochBatches, TimeSeriesData
+from dsn_lab.data.sizes import default_batch_size
 from dsn_lab.run.keeping import BestWeights
 from dsn_lab.run.task import Classification
 

@@ -9,12 +9,15 @@ from typing import cast
 
 import pytest
 
+from dsn_lab.data.sizes import ucr
 from dsn_lab.errors import DiedError, PostponedError, UserError
 from dsn_lab.records import results
 from dsn_lab.records.settings import Config
 from dsn_lab.sweep import rounds as sweep
-from dsn_lab.sweep.plan import Planned, seconds_per_epoch
-from dsn_lab.sweep.watch import Watch, spelled, summary
+from dsn_lab.sweep.cost import rates, remaining_seconds, usual_seconds
+from dsn_lab.sweep.durations import spelled
+from dsn_lab.sweep.plan import Planned
+from dsn_lab.sweep.watch import Watch, summary
 
 
 class Launcher:
@@ -92,11 +95,33 @@ def test_an_epoch_costs_the_median_of_its_kind() -> None:
         kind | {"sparsity": 0.8, "fit_seconds": 20.0},
         kind | {"sparsity": 0.8, "fit_seconds": 40.0},
     ]
-    assert seconds_per_epoch(records) == {
+    assert rates(records).epochs == {
         ("GunPoint", "dsn", "dsn", "none"): 2.0,
         ("GunPoint", "dsn", "dsn", "none", "0.5"): 1.0,
         ("GunPoint", "dsn", "dsn", "none", "0.8"): 3.0,
     }
+
+
+def said(estimate: tuple[float, bool] | None) -> tuple[str, bool]:
+    assert estimate is not None
+    return f"{estimate[0]:.6f}", estimate[1]
+
+
+def test_what_was_never_timed_costs_in_proportion_to_its_steps(tmp_path: Path) -> None:
+    dataset = SimpleNamespace(name="GunPoint")
+    given = SimpleNamespace(epochs=10, dataset=dataset, batch_size=None, model={"sparsity": 0.8})
+    names = {"model": "dsn", "dst": "dsn", "dsp": "none"}
+    cell = Planned(tmp_path, names, cast(Config, given))
+    usual, beef = (usual_seconds("dsn", ucr()[name], None) for name in ("GunPoint", "Beef"))
+    assert usual is not None
+    assert beef is not None
+    assert usual == pytest.approx(10 * (1.3 + 0.0096 * 5 * 150) / 1000)  # 10 batches of 5
+    assert said(remaining_seconds(cell, rates([]))) == (f"{10 * usual:.6f}", False)
+    slow = {"dataset": "Beef", **names, "sparsity": 0.8, "epochs": 2, "fit_seconds": 6 * beef}
+    known = rates([slow | {"n_train": 30, "length": 470}])
+    assert said(remaining_seconds(cell, known)) == (f"{3 * 10 * usual:.6f}", True)
+    dataset.name = "mine"
+    assert remaining_seconds(cell, known) is None
 
 
 def test_a_line_says_how_far_a_sweep_is(cells: list[Planned]) -> None:

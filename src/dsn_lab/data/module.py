@@ -54,11 +54,6 @@ class Batches:
             yield self.x[picked], self.y[picked]
 
 
-def default_batch_size(n_train: int) -> int:
-    """The protocol's batch: a tenth of the training set, from 2 to 16 series."""
-    return max(2, min(16, n_train // 10))
-
-
 class TimeSeriesData(LightningDataModule):
     """A dataset as Lightning wants it; the test set can only be reached in the test stage.
 

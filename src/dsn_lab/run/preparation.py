@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from dsn_lab import registry
 from dsn_lab.data.load import Dataset, load_dataset
-from dsn_lab.data.module import TimeSeriesData, default_batch_size
+from dsn_lab.data.module import TimeSeriesData
+from dsn_lab.data.sizes import default_batch_size
 from dsn_lab.errors import UserError
 from dsn_lab.nn import cost
 from dsn_lab.nn.sizes import sizes

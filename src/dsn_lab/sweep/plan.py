@@ -1,10 +1,8 @@
 """The cells of a sweep: which are finished, how far the others are, how long they will take."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 from rich.console import Console
 
@@ -12,7 +10,10 @@ from dsn_lab.errors import UserError
 from dsn_lab.records import results
 from dsn_lab.records.cell import Cell, Files
 from dsn_lab.records.checked import require_record
+from dsn_lab.sweep.cost import rates, remaining_seconds
+from dsn_lab.sweep.durations import spelled
 
+ROUGHLY = "by what a step usually takes, on one thread of a server; rather half or twice as much"
 # What tells how long an epoch took, and of what.
 TIMED = {"dst", "dsp", "fit_seconds", "sparsity"}
 
@@ -54,31 +55,6 @@ class Planned(Cell):
         return f"epoch {done} of {self.config.epochs}" if done else "to do"
 
 
-def seconds_per_epoch(records: Iterable[results.Record]) -> dict[tuple[str, ...], float]:
-    """Median training seconds of an epoch, by (dataset, names, sparsity) and without the last.
-
-    Args:
-        records: records of finished cells.
-    """
-    measured: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
-    for record in records:
-        key = (record["dataset"], record["model"], record["dst"], record["dsp"])
-        seconds = record["fit_seconds"] / record["epochs"]
-        measured[key].append(seconds)
-        measured[*key, str(record["sparsity"])].append(seconds)
-    return {key: median(seconds) for key, seconds in measured.items()}
-
-
-def remaining_seconds(cell: Planned, rates: dict[tuple[str, ...], float]) -> float | None:
-    """Training seconds that a cell still needs; None if nothing like it was measured."""
-    similar = (cell.config.dataset.name, *(cell.names[g] for g in ("model", "dst", "dsp")))
-    exact = (*similar, str(float(cell.config.model.get("sparsity", 0.0))))
-    rate = rates.get(exact, rates.get(similar))
-    if rate is None:
-        return None
-    return rate * (cell.config.epochs - cell.epochs_done())
-
-
 def show(cells: Sequence[Planned], folder: Path) -> None:
     """Print the cells, how many are done, and an estimate of the hours.
 
@@ -92,16 +68,16 @@ def show(cells: Sequence[Planned], folder: Path) -> None:
     for cell, state in zip(cells, states, strict=True):
         console.print(f"{state:{width}}  {cell.folder}", soft_wrap=True, highlight=False)
     todo = [cell for cell, state in zip(cells, states, strict=True) if state != "done"]
-    records = filter(None, map(_readable, results.below(folder)))
-    rates = seconds_per_epoch(records)
-    needed = [remaining_seconds(cell, rates) for cell in todo]
-    known = [seconds for seconds in needed if seconds is not None]
+    known = rates(filter(None, map(_readable, results.below(folder))))
+    needed = [remaining_seconds(cell, known) for cell in todo]
     console.print(f"{len(cells)} cells: {len(cells) - len(todo)} done, {len(todo)} to do")
-    if known:
-        hours = f"{sum(known) / 3600:.2g} hours of training, one after the other"
-        console.print(f"{len(known)} of them: {hours}, by finished cells of the same kind")
-    if unknown := len(todo) - len(known):
-        console.print(f"{unknown} of them: unknown, no cell of the same kind is finished")
+    for measured, by in ((True, "by finished cells of their kind"), (False, ROUGHLY)):
+        found = [each[0] for each in needed if each is not None and each[1] == measured]
+        if found:
+            hours = f"about {spelled(sum(found))} of training, one after the other"
+            console.print(f"{len(found)} of them: {hours}, {by}", soft_wrap=True, highlight=False)
+    if unknown := needed.count(None):
+        console.print(f"{unknown} of them: unknown, no cell of the kind is finished")
 
 
 def _readable(folder: Files) -> results.Record | None:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from dsn_lab.errors import UserError
 from dsn_lab.records import results
+from dsn_lab.sweep.durations import spelled
 from dsn_lab.sweep.plan import Planned
 
 log = logging.getLogger(__name__)
@@ -128,19 +129,6 @@ def _accuracy(cell: Planned) -> float | None:
         return None if record is None else float(record["test_accuracy"])
     except (UserError, OSError, KeyError, TypeError, ValueError):
         return None
-
-
-def spelled(seconds: float) -> str:
-    """A duration in its two largest units: ``45 s``, ``3 min``, ``2 h 5 min``, ``3 d 4 h``."""
-    minutes = round(seconds / 60)
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if minutes < 100:
-        return f"{minutes} min"
-    hours = round(minutes / 60)
-    return (
-        f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
-    )
 
 
 def summary(cells: Sequence[Planned]) -> list[str]:
