@@ -236,6 +236,16 @@ def test_diverged_training_says_so(run: Run, capsys: pytest.CaptureFixture[str])
     assert "lower optimizer.lr" in capsys.readouterr().err
 
 
+def test_in_half_precision_all_is_tested_and_others_are_refused(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = (*CELL, "trainer.max_epochs=1", "output_dir=out")
+    assert run(*cell, "+trainer.precision=bf16-mixed") == 0
+    assert 0 <= record(tmp_path / "out")["test_accuracy"] <= 1
+    assert run(*cell, "+trainer.precision=64-true") == 2
+    assert "must be '32-true' or 'bf16-mixed'" in capsys.readouterr().err
+
+
 def test_every_dataset_can_be_composed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     for name in (*names.UCI, names.UCR[0], names.UEA[-1]):
         capsys.readouterr()

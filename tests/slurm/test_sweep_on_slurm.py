@@ -90,7 +90,7 @@ def saved(folder: Path, epochs: int, since: float = 0.0) -> bool:
 @pytest.mark.usefixtures("cluster")
 def test_disturbed_jobs_leave_the_same_table(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "slurm"
-    launcher = ("timeout_min=30", "signal_delay_s=30", "mem_gb=1")
+    launcher = ("signal_delay_s=30", "mem_gb=1")
     process = start(
         *SWEEP,
         "logger=wandb",
@@ -101,6 +101,8 @@ def test_disturbed_jobs_leave_the_same_table(run: Run, tmp_path: Path) -> None:
     )
     killed, preempted, late = "1_0", "1_1", "1_2"
     wait_for(lambda: saved(out, EPOCHS[0]) and saved(out, EPOCHS[1]), "the first two cells")
+    # By what such cells usually take.
+    assert "TimeLimit=00:30:00" in slurm("scontrol", "show", "job", killed)
     # As a machine without memory does.
     os.kill(process_of(killed), signal.SIGKILL)
     slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 1")

@@ -55,6 +55,18 @@ class Planned(Cell):
         return f"epoch {done} of {self.config.epochs}" if done else "to do"
 
 
+def estimates(cells: Sequence[Planned], folder: Path) -> list[float | None]:
+    """Training seconds that each cell still needs; None where nobody knows.
+
+    Args:
+        cells: not finished.
+        folder: below which finished cells are looked for, to estimate the others.
+    """
+    known = rates(filter(None, map(_readable, results.below(folder))))
+    found = [remaining_seconds(cell, known) for cell in cells]
+    return [None if each is None else each[0] for each in found]
+
+
 def show(cells: Sequence[Planned], folder: Path) -> None:
     """Print the cells, how many are done, and an estimate of the hours.
 

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 # A cluster takes 1001 jobs in one array unless told otherwise.
 ARRAY_SIZE = 1000
+# Minutes that a job may be given where the user has not said: the least that holds three times what
+# its cells are estimated to take, and a quarter of an hour to start; 240 where nobody knows.
+LIMITS, UNKNOWN = (30, 60, 120, 240, 480, 720, 1440, 2880), 240
 # Between two looks at the result files, and between two questions to sacct.
 POLL_SECONDS, ACCOUNTING_SECONDS = 1.0, 15.0
 
@@ -55,6 +58,7 @@ class SlurmLauncher(BaseSubmititLauncher):  # type: ignore[misc]
     def __init__(self, *, cells_per_job: int, **params: Any) -> None:
         super().__init__(**params)
         self.cells_per_job = cells_per_job
+        self.estimates: Sequence[float | None] = ()  # seconds of each cell that is launched next
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -69,10 +73,7 @@ class SlurmLauncher(BaseSubmititLauncher):  # type: ignore[misc]
             Batch(run, cells[start : start + self.cells_per_job])
             for start in range(0, len(cells), self.cells_per_job)
         ]
-        executor = self._executor()
-        jobs: list[Job[list[JobReturn]]] = []
-        for start in range(0, len(batches), ARRAY_SIZE):
-            jobs += executor.submit_array(batches[start : start + ARRAY_SIZE])
+        jobs = self._submitted(batches)
         log.info("%d cells in %d SLURM jobs, from %s on", len(cells), len(jobs), jobs[0].job_id)
         _wait(jobs)
         returns = [
@@ -80,10 +81,27 @@ class SlurmLauncher(BaseSubmititLauncher):  # type: ignore[misc]
         ]
         return [each for batch in returns for each in batch]
 
-    def _executor(self) -> Any:
+    def _submitted(self, batches: Sequence[Batch]) -> "list[Job[list[JobReturn]]]":
+        """A job a batch, in their order; an array for those of one time limit."""
+        size = self.cells_per_job
+        limits = [
+            self.params["timeout_min"] or time_limit(self.estimates[i * size : (i + 1) * size])
+            for i in range(len(batches))
+        ]
+        jobs: dict[int, Job[list[JobReturn]]] = {}
+        for limit in sorted(set(limits)):
+            chosen = [i for i, each in enumerate(limits) if each == limit]
+            executor = self._executor(limit)
+            for start in range(0, len(chosen), ARRAY_SIZE):
+                part = chosen[start : start + ARRAY_SIZE]
+                submitted = executor.submit_array([batches[i] for i in part])
+                jobs |= zip(part, submitted, strict=True)
+        return [jobs[i] for i in range(len(batches))]
+
+    def _executor(self, limit: int) -> Any:
         import submitit
 
-        params = dict(self.params)
+        params = self.params | {"timeout_min": limit}
         folder, timeouts = params.pop("submitit_folder"), params.pop("max_num_timeout")
         try:
             executor = submitit.AutoExecutor(
@@ -99,6 +117,15 @@ class SlurmLauncher(BaseSubmititLauncher):  # type: ignore[misc]
             **{key if key in common else f"slurm_{key}": params[key] for key in params}
         )
         return executor
+
+
+def time_limit(estimates: Sequence[float | None]) -> int:
+    """Minutes for a job of cells that are estimated to take so many seconds; None: nobody knows."""
+    seconds = [each for each in estimates if each is not None]
+    if not seconds or len(seconds) < len(estimates):
+        return UNKNOWN
+    needed = 3 * sum(seconds) / 60 + 15
+    return next((limit for limit in LIMITS if limit >= needed), LIMITS[-1])
 
 
 def _wait(jobs: "Sequence[Job[Any]]") -> None:

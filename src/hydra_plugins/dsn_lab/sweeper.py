@@ -88,8 +88,11 @@ class ResumingSweeper(BasicSweeper):
     def _launch(self, cells: Sequence[Planned]) -> list[Exception | None]:
         """Why each cell is not finished, None for those that are."""
         assert self.launcher is not None
+        assert self.config is not None
         began = time.time()
         self._spare_workers(len(cells))
+        if hasattr(self.launcher, "estimates"):  # to give SLURM a time limit by
+            self.launcher.estimates = plan.estimates(cells, Path(self.config.hydra.sweep.dir))
         try:
             returns = self.launcher.launch([cell.overrides for cell in cells], initial_job_idx=0)
             errors = [_error(returned) for returned in returns]
