@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from dsn_lab.data.load import Dataset
 from dsn_lab.data.module import EVALUATION_BATCH
@@ -38,6 +37,9 @@ def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, HeldOu
     Raises:
         UserError: some class would have no series on one of the sides.
     """
+    # Takes half a second to import, which runs without a validation set need not wait for.
+    from sklearn.model_selection import train_test_split
+
     counts = np.bincount(dataset.y_train, minlength=len(dataset.classes))
     least, n = int(counts[counts > 0].min()), ceil(share * len(dataset.y_train))
     classes = int((counts > 0).sum())
