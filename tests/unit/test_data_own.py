@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from dsn_lab.data.formats import table
 from dsn_lab.data.load import Dataset, load_dataset
 from dsn_lab.data.wanted import Wanted, name_of
 from dsn_lab.errors import UserError
@@ -179,6 +181,18 @@ def test_empty_cells_at_the_end_are_a_shorter_series(tmp_path: Path) -> None:
 def test_cells_that_pandas_cannot_read_keep_a_tsvs_values(tmp_path: Path) -> None:
     path = text(["a\t1\t?", "b\t3\t4"], tmp_path / "a.tsv")
     assert load(path, test_path=str(path)).x_train[:, 0].tolist() == [[1, 0], [3, 4]]
+
+
+def test_a_tsvs_values_are_those_that_pandas_reads_from_it(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((50, 40)) * 10.0 ** np.arange(-20, 20)
+    rows = ["\t".join([str(row % 2), *map(repr, each)]) for row, each in enumerate(x.tolist())]
+    path = text([*rows, "1\t\tNaN" + "\t7" * 38], tmp_path / "a.tsv")
+    found, labels = table.read(path, path, ".tsv", None)
+    expected = pd.read_csv(path, sep="\t", header=None).iloc[:, 1:].to_numpy()
+    assert np.array_equal(found[:, 0], expected, equal_nan=True)
+    # Of some values the last bit is not the nearest one.
+    assert not np.array_equal(found[:-1, 0], x)
+    assert labels.tolist() == [row[0] for row in rows] + ["1"]
 
 
 def test_a_share_is_split_off_by_class_and_seed(tmp_path: Path) -> None:
