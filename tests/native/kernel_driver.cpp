@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 #include <random>
 
 int main(int n_arguments, char**) {
@@ -29,11 +30,15 @@ int main(int n_arguments, char**) {
             if (pick(3) < density) positions.push_back(p);
         std::shuffle(positions.begin(), positions.end(), random);
         const int n = int(positions.size()), N = T * B;
-        std::vector<int32_t> starts(O * ((I + 7) / 8) + 1), slots(n);
-        std::vector<int32_t> t_starts(I * ((O + 7) / 8) + 1), t_slots(n);
-        std::vector<uint16_t> codes(n), t_codes(n);
-        if (dsn_pack(positions.data(), n, O, I, K, starts.data(), slots.data(), codes.data(),
-                     t_starts.data(), t_slots.data(), t_codes.data()))
+        // Values come in the order of `positions`.
+        std::vector<int32_t> slots(n), ascending(positions);
+        std::sort(ascending.begin(), ascending.end());
+        std::iota(slots.begin(), slots.end(), 0);
+        std::sort(slots.begin(), slots.end(),
+                  [&](int a, int b) { return positions[a] < positions[b]; });
+        std::vector<int32_t> rows(O + 1), t_rows(I + 1);
+        std::vector<uint16_t> kernels(O * I);
+        if (dsn_pack(ascending.data(), n, O, I, K, rows.data(), t_rows.data(), kernels.data()))
             return 1;
 
         const int left = padding ? 0 : (K - 1) / 2, right = K - 1 - left;
@@ -52,12 +57,12 @@ int main(int n_arguments, char**) {
         for (int o = 0; o < O; ++o)
             for (int m = 0; m < N; ++m) g0[o * gs + m] = number();
 
-        const Topology by_output{starts.data(), slots.data(), codes.data(), O, I, K};
-        const Topology by_input{t_starts.data(), t_slots.data(), t_codes.data(), I, O, K};
-        const Problem w{by_output, T, B, padding, threads}, t{by_input, T, B, padding, threads};
+        const Topology topology{rows.data(),  t_rows.data(), kernels.data(), ascending.data(),
+                                slots.data(), O,             I,              K};
+        const Problem w{topology, T, B, padding, threads};
         dsn_forward_float(&w, values.data(), x0, xs, y.data(), N);
         dsn_weight_gradient_float(&w, dw.data(), x0, xs, g0, gs);
-        dsn_input_gradient_float(&t, values.data(), g0, gs, dx.data(), N);
+        dsn_input_gradient_float(&w, values.data(), g0, gs, dx.data(), N);
 
         // BatchNorm and ReLU of y, its gradient from y itself to the frame of g.
         const std::vector<float> scale(O, 1.5f), shift(O, 0.25f);

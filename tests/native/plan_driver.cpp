@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 #include <random>
 
 using Numbers = std::vector<double>;
@@ -14,15 +15,14 @@ static int pick(int n) { return int(source() % n); }
 
 struct Sparse {
     int O, I, K, C;  // C: channels before the 1x1 convolution, 0 if there is none
-    std::vector<int32_t> starts, slots, t_starts, t_slots, taps;
-    std::vector<uint16_t> codes, t_codes;
+    std::vector<int32_t> positions, rows, slots, t_rows, taps;  // no slots: in order
+    std::vector<uint16_t> kernels;
     std::vector<float> values, mix, weight, bias, mean, variance;
     int64_t seen = 0;
     std::vector<float> dvalues, dmix, dweight, dbias;
     Numbers x, mixed, y, z, d, mean64, variance64, frame;  // of the reference
 
     Sparse(int O, int I, int K, int C, int sparsity) : O(O), I(I), K(K), C(C) {
-        std::vector<int32_t> positions;
         taps.resize(O);
         for (int o = 0; o < O; ++o) {
             taps[o] = o < O / 2 ? (K + 1) / 2 : K;
@@ -30,13 +30,14 @@ struct Sparse {
                 for (int t = 0; t < taps[o]; ++t)
                     if (pick(sparsity) == 0) positions.push_back((o * I + i) * K + t);
         }
-        if (pick(2)) std::shuffle(positions.begin(), positions.end(), source);
         const int n = int(positions.size());
-        starts.resize(O * ((I + 7) / 8) + 1), t_starts.resize(I * ((O + 7) / 8) + 1);
-        for (auto* part : {&slots, &t_slots}) part->resize(n);
-        for (auto* part : {&codes, &t_codes}) part->resize(n);
-        dsn_pack(positions.data(), n, O, I, K, starts.data(), slots.data(), codes.data(),
-                 t_starts.data(), t_slots.data(), t_codes.data());
+        if (pick(2)) {
+            slots.resize(n);
+            std::iota(slots.begin(), slots.end(), 0);
+            std::shuffle(slots.begin(), slots.end(), source);
+        }
+        rows.resize(O + 1), t_rows.resize(I + 1), kernels.resize(O * I);
+        dsn_pack(positions.data(), n, O, I, K, rows.data(), t_rows.data(), kernels.data());
         const auto fill = [](std::vector<float>& to, size_t size, float middle) {
             to.resize(size);
             for (auto& number : to) number = middle + float(pick(2001) - 1000) / 2000;
@@ -46,8 +47,8 @@ struct Sparse {
         dvalues.resize(n), dmix.resize(mix.size()), dweight.resize(O), dbias.resize(O);
     }
     LayerShape shape() const {
-        return {{starts.data(), slots.data(), codes.data(), O, I, K},
-                {t_starts.data(), t_slots.data(), t_codes.data(), I, O, K},
+        const int32_t* const to = slots.empty() ? nullptr : slots.data();
+        return {{rows.data(), t_rows.data(), kernels.data(), positions.data(), to, O, I, K},
                 taps.data(),
                 C};
     }
@@ -133,7 +134,7 @@ static void round_trip(int threads) {
         for (int i = 0; i < w.I; ++i)
             std::copy_n(&w.mixed[i * N], N, &w.frame[i * stride + room]);
         w.y.resize(w.O * N), w.z.resize(w.O * N), w.mean64.resize(w.O), w.variance64.resize(w.O);
-        const Problem problem{w.shape().by_output, T, B, padding, 1};
+        const Problem problem{w.shape().topology, T, B, padding, 1};
         dsn_forward_double(&problem, wide(w.values).data(), &w.frame[room], stride, w.y.data(), N);
         const Numbers weight = wide(w.weight), bias = wide(w.bias);
         const NormProblem<double> norm{weight.data(), bias.data(), w.mean64.data(),
@@ -184,16 +185,15 @@ static void round_trip(int threads) {
         Numbers frame(size_t(w.O) * stride), dvalues(w.values.size()), gain(w.O), offset(w.O);
         dsn_norm_relu_gradient_double(&norm, w.y.data(), d.data(), gain.data(), offset.data(),
                                       &frame[room], stride);
-        const Problem over_outputs{w.shape().by_output, T, B, padding, 1};
-        const Problem over_inputs{w.shape().by_input, T, B, padding, 1};
-        dsn_weight_gradient_double(&over_outputs, dvalues.data(), &w.frame[room], stride,
+        const Problem problem{w.shape().topology, T, B, padding, 1};
+        dsn_weight_gradient_double(&problem, dvalues.data(), &w.frame[room], stride,
                                    &frame[room], stride);
         compare(w.dweight, gain);
         compare(w.dbias, offset);
         compare(w.dvalues, dvalues);
         if (!w.C) break;
         Numbers dmixed(size_t(w.I) * N);
-        dsn_input_gradient_double(&over_inputs, wide(w.values).data(), &frame[room], stride,
+        dsn_input_gradient_double(&problem, wide(w.values).data(), &frame[room], stride,
                                   dmixed.data(), N);
         compare(w.dmix, product_gradient(dmixed, w.x, w.I, w.C, N));
         d = product(w.mix, dmixed, w.C, w.I, N, true);

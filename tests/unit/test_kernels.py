@@ -145,10 +145,20 @@ def test_ascending_positions_need_no_slots_and_indices_stay_small() -> None:
     layer = SparseConv1d(20, 42, 13, groups=3, sparsity=0.5, start="random")
     packed = kernels.pack(layer.positions, layer.shape)
     mixed = kernels.pack(layer.positions.flip(0).contiguous(), layer.shape)
-    active = len(layer.positions)
-    assert packed.by_output.slots is None
-    assert mixed.nbytes - packed.nbytes == 4 * active
-    assert packed.nbytes < 8 * active + 2000
+    assert packed.slots is None
+    assert packed.positions is layer.positions
+    assert mixed.nbytes - packed.nbytes == 8 * len(layer.positions)
+    assert packed.nbytes < 2000
+
+
+@native
+def test_what_was_packed_is_refused_once_the_positions_have_changed() -> None:
+    layer, x = SparseConv1d(3, 6, 5, sparsity=0.5), torch.randn(2, 3, 9)
+    y = layer(x)
+    layer.positions.add_(0)
+    with pytest.raises(RuntimeError, match="topology has changed"):
+        y.sum().backward()
+    layer(x).sum().backward()
 
 
 @native

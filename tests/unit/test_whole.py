@@ -88,6 +88,14 @@ def test_a_parameter_changed_before_backward_is_noticed() -> None:
         loss.backward()
 
 
+def test_a_topology_moved_before_backward_is_noticed() -> None:
+    net = network()
+    loss = net(torch.randn(4, 2, 20)).sum()
+    next(m for m in net.modules() if isinstance(m, SparseConv1d)).positions.add_(0)
+    with pytest.raises(RuntimeError, match="topology has changed"):
+        loss.backward()
+
+
 def test_only_what_is_wanted_gets_gradients() -> None:
     net, x = network(), torch.randn(4, 2, 20)
     net(x).square().sum().backward()

@@ -14,11 +14,11 @@ POINTER, INTEGER, SIZE, REAL = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, 
 
 
 class Topology(ctypes.Structure):
-    """Active weights in the order of one pass (topology.h)."""
+    """Active weights of one kernel (topology.h)."""
 
     _fields_ = (
-        *((name, POINTER) for name in ("starts", "slots", "codes")),
-        *((name, INTEGER) for name in ("rows", "columns", "taps")),
+        *((name, POINTER) for name in ("rows", "t_rows", "kernels", "positions", "slots")),
+        *((name, INTEGER) for name in ("outputs", "inputs", "taps")),
     )
 
 
@@ -46,8 +46,7 @@ class LayerShape(ctypes.Structure):
     """A layer of a plan (plan.h)."""
 
     _fields_ = (
-        ("by_output", Topology),
-        ("by_input", Topology),
+        ("topology", Topology),
         ("taps", POINTER),
         ("channels", INTEGER),
     )
@@ -73,7 +72,7 @@ class LayerTensors(ctypes.Structure):
 
 def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     """Tell ctypes the functions' arguments; those of one layer get names without prefix."""
-    pack = (POINTER, SIZE, INTEGER, INTEGER, INTEGER, *[POINTER] * 6)
+    pack = (POINTER, SIZE, INTEGER, INTEGER, INTEGER, *[POINTER] * 3)
     whole: dict[str, tuple[Any, tuple[Any, ...]]] = {
         "pack": (ctypes.c_int, pack),
         "plan_new": (POINTER, (POINTER, POINTER)),

@@ -8,50 +8,55 @@ from torch import Tensor
 from dsn_lab.kernels.build import load
 from dsn_lab.kernels.interface import Topology
 
-BLOCK = 8  # rows per block, as in the C++ source
-MAX_ROW = 2**16  # positions in a kernel's row of inputs or outputs, which have 16 bits
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Active weights in the order of one pass: (row, block of input rows) after another."""
-
-    starts: Tensor
-    slots: Tensor | None
-    codes: Tensor
-
-    def topology(self, rows: int, columns: int, taps: int) -> Topology:
-        """These weights and sizes, for the C functions."""
-        slots = None if self.slots is None else self.slots.data_ptr()
-        return Topology(self.starts.data_ptr(), slots, self.codes.data_ptr(), rows, columns, taps)
+MAX_ROW = 2**16  # positions in a kernel's row of inputs or outputs, whose codes have 16 bits
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A topology in the kernel's form, for the kernel ``shape`` (outputs, inputs, taps)."""
+    """A topology in the kernel's form, for the kernel ``shape`` (outputs, inputs, taps).
+
+    Args:
+        shape: of the kernel.
+        positions: ascending: the layer's own tensor if it is so, not a copy.
+        version: of ``positions`` when they were packed.
+        slots: where each position's weight is among the values; None: in the same order.
+        starts: where the weights of each output and of each input begin in their orders, and, of
+            16 bits, where within an output's those of each input do.
+    """
 
     shape: tuple[int, int, int]
-    active: int
-    by_output: Order
-    by_input: Order
+    positions: Tensor
+    version: int
+    slots: Tensor | None
+    starts: tuple[Tensor, Tensor, Tensor]
 
-    def topologies(self) -> tuple[Topology, Topology]:
-        """As a pass over outputs and one over inputs sees it."""
-        outputs, inputs, taps = self.shape
-        return (
-            self.by_output.topology(outputs, inputs, taps),
-            self.by_input.topology(inputs, outputs, taps),
+    @property
+    def active(self) -> int:
+        """Number of active weights."""
+        return len(self.positions)
+
+    def require_current(self) -> None:
+        """Raise RuntimeError if the positions have changed in place since they were packed.
+
+        That is where a backward pass comes after a change that followed its forward pass.
+        """
+        if self.positions._version != self.version:
+            raise RuntimeError("a topology has changed in place since it was packed")
+
+    def topology(self) -> Topology:
+        """For the C functions; errors as above."""
+        self.require_current()
+        return Topology(
+            *(part.data_ptr() for part in (*self.starts, self.positions)),
+            None if self.slots is None else self.slots.data_ptr(),
+            *self.shape,
         )
 
     @property
     def nbytes(self) -> int:
-        """Memory of the packed indices."""
-        parts = (
-            part
-            for order in (self.by_output, self.by_input)
-            for part in (order.starts, order.slots, order.codes)
-        )
-        return sum(part.nbytes for part in parts if part is not None)
+        """Memory beyond that of the layer's positions."""
+        copied = () if self.slots is None else (self.positions, self.slots)
+        return sum(part.nbytes for part in (*self.starts, *copied))
 
 
 def fits(shape: tuple[int, int, int]) -> bool:
@@ -63,7 +68,8 @@ def fits(shape: tuple[int, int, int]) -> bool:
 def pack(positions: Tensor, shape: tuple[int, int, int]) -> Packed:
     """Pack the topology ``positions`` (active,), which count through a kernel of ``shape``.
 
-    Positions may come in any order, but ascending ones cost less memory and time.
+    Positions may come in any order, but ascending ones cost less memory and time: they are not
+    copied, and must stay as they are while the result is used.
 
     Args:
         positions: int32 on the CPU.
@@ -80,22 +86,23 @@ def pack(positions: Tensor, shape: tuple[int, int, int]) -> Packed:
         )
     if positions.dtype != torch.int32 or positions.dim() != 1 or positions.device.type != "cpu":
         raise ValueError("positions: must be one row of int32 on the CPU")
-    positions, count = positions.contiguous(), len(positions)
-
-    def order(rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
-        starts = torch.empty(rows * -(-columns // BLOCK) + 1, dtype=torch.int32)
-        slots = torch.empty(count, dtype=torch.int32)
-        return starts, slots, torch.empty(count, dtype=torch.uint16)
-
-    by_output, by_input = order(outputs, inputs), order(inputs, outputs)
-    pointers = [part.data_ptr() for part in (*by_output, *by_input)]
-    if load().pack(positions.data_ptr(), count, *shape, *pointers):
-        raise ValueError(f"positions: must lie in a kernel of shape {shape}")
-    starts, slots, codes = by_output
-    ascending = bool((slots[1:] > slots[:-1]).all())
-    return Packed(
-        shape, count, Order(starts, None if ascending else slots, codes), Order(*by_input)
+    slots = None
+    # Inference tensors have no version that would tell of a change.
+    shared = not positions.is_inference() and bool((positions[1:] >= positions[:-1]).all())
+    with torch.inference_mode(False):
+        if not shared:
+            positions, order = torch.sort(positions.clone(), stable=True)
+            slots = order.int()
+        positions = positions.contiguous()
+    starts = (
+        torch.empty(outputs + 1, dtype=torch.int32),
+        torch.empty(inputs + 1, dtype=torch.int32),
+        torch.empty(outputs * inputs, dtype=torch.uint16),
     )
+    pointers = [part.data_ptr() for part in starts]
+    if load().pack(positions.data_ptr(), len(positions), *shape, *pointers):
+        raise ValueError(f"positions: must lie in a kernel of shape {shape}, each once")
+    return Packed(shape, positions, positions._version, slots, starts)
 
 
 class PackedTopology:

@@ -88,17 +88,14 @@ def _check_rows(name: str, rows: Tensor, channels: int, like: Tensor) -> None:
         raise ValueError(f"{name}: each channel must be contiguous")
 
 
-def _run(
-    name: str, packed: Packed, values: Tensor, *rows: Tensor, pad: str, over_inputs: bool = False
-) -> None:
+def _run(name: str, packed: Packed, values: Tensor, *rows: Tensor, pad: str) -> None:
     if values.shape != (packed.active,) or values.dtype != rows[0].dtype:
         raise ValueError(f"values: must be ({packed.active},) of the input's type")
     if not values.is_contiguous() or values.device.type != "cpu":
         raise ValueError("values: must be contiguous and on the CPU")
     _, time, batch = rows[0].shape
     threads = threads_for(packed.active * time * batch)
-    topology = packed.topologies()[over_inputs]
-    problem = Problem(topology, time, batch, int(pad == "replicate"), threads)
+    problem = Problem(packed.topology(), time, batch, int(pad == "replicate"), threads)
     getattr(load(), f"{name}_{DTYPES[values.dtype]}")(
         ctypes.byref(problem),
         values.data_ptr(),
@@ -142,7 +139,7 @@ def input_gradient(
     _check_frame(frame, _room(packed.shape[2], padding, gradient=True))
     dx = frame.new_empty(packed.shape[1], *frame.shape[1:]) if out is None else out
     _check_rows("out", dx, packed.shape[1], frame)
-    _run("input_gradient", packed, values, frame, dx, pad=padding, over_inputs=True)
+    _run("input_gradient", packed, values, frame, dx, pad=padding)
     return dx
 
 

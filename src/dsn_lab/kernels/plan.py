@@ -29,7 +29,7 @@ class PlannedLayer:
 
     def shape(self) -> LayerShape:
         """For the C functions."""
-        return LayerShape(*self.packed.topologies(), self.taps.data_ptr(), self.channels)
+        return LayerShape(self.packed.topology(), self.taps.data_ptr(), self.channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,12 @@ class Plan:
             grad: that of the logits, contiguous.
             tensors: of the forward pass.
             to: what they are written to.
+
+        Raises:
+            RuntimeError: a topology has changed in place since the forward pass.
         """
+        for layer in self._layers:
+            layer.packed.require_current()
         gradients, pointers = to
         threads = threads_for(self._products)
         if self._library.plan_backward(

@@ -19,23 +19,19 @@ class Blocks {
     std::vector<Run> runs;
 
 public:
-    // ends[r] = where each block of row r's columns ends.
-    template <class Ends>
-    Blocks(const Topology& w, Ends ends) {
-        int32_t a = 0;
+    // ends(r): where each block of row r's columns ends; first(r, c): its first weight of columns
+    // from c on.
+    template <class Ends, class First>
+    Blocks(int rows, Ends ends, First first) {
         const std::vector<int>* last = nullptr;
-        for (int r = 0; r < w.rows; ++r) {
+        for (int r = 0; r < rows; ++r) {
             const std::vector<int>& blocks = ends(r);
             if (&blocks != last)
                 runs.push_back({r, r, int(blocks.size()), int(starts.size())});
             last = &blocks;
             runs.back().last = r + 1;
-            const int32_t end = *w.range(r + 1, 0);
-            for (const int column : blocks) {
-                starts.push_back(a);
-                while (a < end && w.codes[a] < column * w.taps) ++a;
-            }
-            starts.push_back(a);
+            starts.push_back(first(r, 0));
+            for (const int column : blocks) starts.push_back(first(r, column));
         }
     }
     Blocks() = default;

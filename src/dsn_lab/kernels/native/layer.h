@@ -33,39 +33,13 @@ struct Problem {
     ptrdiff_t right() const { return ptrdiff_t(topology.taps - 1) * batch - left(); }
 };
 
-constexpr ptrdiff_t prepared_at_once = 4096;
-
-// The active weights in a topology's order, ready for one call: values, and where each one's input
-// starts.
+// This thread's own, shared by its calls.
 template <class T>
-struct Entries {
-    std::vector<T> values;
-    std::vector<int32_t> offsets;
-
-    // This thread's own, shared by its calls.
-    static Entries& of(const Topology& w) {
-        thread_local Entries entries;
-        if (entries.offsets.size() < size_t(w.active())) {
-            entries.values.resize(w.active());
-            entries.offsets.resize(w.active());
-        }
-        return entries;
-    }
-
-    // By the whole team, which then waits; returns the values in order.
-    const T* prepare(Team& team, const Topology& w, const T* given, ptrdiff_t column_step,
-                     ptrdiff_t tap_step) {
-        T* const ordered = values.data();
-        int32_t* const starts = offsets.data();
-        team.ranges(w.active(), prepared_at_once, [=, &w](ptrdiff_t from, ptrdiff_t to) {
-            w.offsets(int32_t(from), int32_t(to), column_step, tap_step, 0, starts);
-            if (w.slots && given)
-                for (ptrdiff_t a = from; a < to; ++a) ordered[a] = given[w.slots[a]];
-        });
-        team.barrier();
-        return w.slots ? ordered : given;
-    }
-};
+Entries<T>& entries_for(const Topology& w, bool by_input) {
+    thread_local Entries<T> entries;
+    entries.need(w, by_input);
+    return entries;
+}
 
 // A stretch of every output row and where its input starts.
 template <class T>
@@ -75,22 +49,36 @@ struct Span {
     ptrdiff_t count;
 };
 
+// Columns in a block: the part of them that a tile reads stays in the first-level cache.
+constexpr int block_columns = 8;
+
+// The rows that a convolution walks through, with the other side as columns; first(r, c) is row r's
+// first weight of columns from c on.
+template <class First>
+struct Walk {
+    int rows, columns;
+    First first;
+};
+template <class First>
+Walk(int, int, First) -> Walk<First>;
+
 // One tile: `vectors` vectors from `start` of the span, for output rows [first, last).
-template <class T>
-void convolve_tile(const Topology& w, const T* values, const int32_t* offsets, const Span<T>& span,
+template <class T, class First>
+void convolve_tile(const Walk<First>& w, const T* values, const int32_t* offsets, const Span<T>& span,
                    ptrdiff_t y_stride, ptrdiff_t start, int vectors, int first, int last) {
     const auto run = add_shifted_of_width<T>(vectors);
     const ptrdiff_t width = vectors * Simd<T>::lanes;
     const ptrdiff_t valid = std::min(width, span.count - start);
     thread_local std::vector<T> sums;
     sums.resize(std::max<size_t>(sums.size(), (last - first) * width));
-    for (int b = 0, blocks = w.blocks(); b < blocks; ++b) {
-        const bool to_y = b + 1 == blocks && valid == width;
+    for (int c = 0; c < w.columns; c += block_columns) {
+        const int next = std::min(c + block_columns, w.columns);
+        const bool to_y = next == w.columns && valid == width;
         for (int r = first; r < last; ++r) {
-            const int32_t* range = w.range(r, b);
+            const int32_t a = w.first(r, c), end = w.first(r, next);
             T* sum = sums.data() + (r - first) * width;
-            run(values + range[0], offsets + range[0], range[1] - range[0], span.x + start,
-                b ? sum : nullptr, to_y ? span.y + r * y_stride + start : sum);
+            run(values + a, offsets + a, end - a, span.x + start,
+                c ? sum : nullptr, to_y ? span.y + r * y_stride + start : sum);
         }
     }
     if (valid < width)
@@ -105,10 +93,9 @@ inline ptrdiff_t parts_of(ptrdiff_t rows, int threads, ptrdiff_t others) {
 }
 
 // The convolution of every span.
-template <class T>
-void convolve(Team& team, const Topology& w, const T* values, const Span<T>* spans, int n_spans,
-              ptrdiff_t x_stride, ptrdiff_t y_stride, ptrdiff_t shift, Entries<T>& entries) {
-    values = entries.prepare(team, w, values, x_stride, shift);
+template <class T, class First>
+void convolve(Team& team, const Walk<First>& w, const T* values, const int32_t* offsets,
+              const Span<T>* spans, int n_spans, ptrdiff_t y_stride) {
     for (int s = 0; s < n_spans; ++s) {
         const ptrdiff_t vectors = (spans[s].count + Simd<T>::lanes - 1) / Simd<T>::lanes;
         const ptrdiff_t tiles = (vectors + tile_vectors - 1) / tile_vectors;
@@ -116,20 +103,19 @@ void convolve(Team& team, const Topology& w, const T* values, const Span<T>* spa
         team.each(tiles * parts, [&](ptrdiff_t task) {
             const ptrdiff_t tile = task / parts, part = task % parts;
             const ptrdiff_t from = vectors * tile / tiles, to = vectors * (tile + 1) / tiles;
-            convolve_tile(w, values, entries.offsets.data(), spans[s], y_stride,
-                          from * Simd<T>::lanes, int(to - from), int(w.rows * part / parts),
+            convolve_tile(w, values, offsets, spans[s], y_stride, from * Simd<T>::lanes,
+                          int(to - from), int(w.rows * part / parts),
                           int(w.rows * (part + 1) / parts));
         });
     }
 }
 
-// Zero the room before and after column c, `after` numbers from `skip` on; beyond them too, as
+// Zero the room before and after the row of a column (the `last` one?), `after` numbers from `skip` on; beyond them too, as
 // far as the last vector reads: those results are dropped, but on chance denormals are slow.
 template <class T>
-void clear_room(const Problem& w, T* row, int c, ptrdiff_t stride, ptrdiff_t before,
+void clear_room(const Problem& w, T* row, bool last, ptrdiff_t stride, ptrdiff_t before,
                 ptrdiff_t after, ptrdiff_t skip) {
     const ptrdiff_t lanes = Simd<T>::lanes, end = w.count() + after;
-    const bool last = c + 1 == w.topology.columns;
     const ptrdiff_t beyond = last ? lanes : std::min(lanes, stride - before - end);
     std::fill(row - before, row, T(0));
     std::fill(row + w.count() + skip, row + end + beyond, T(0));
@@ -139,17 +125,23 @@ template <class T>
 void forward(const Problem& w, const T* values, T* x, ptrdiff_t x_stride, T* y,
              ptrdiff_t y_stride) {
     const ptrdiff_t count = w.count(), right = w.right(), batch = w.batch;
-    auto& entries = Entries<T>::of(w.topology);
+    const Topology& topology = w.topology;
+    auto& entries = entries_for<T>(topology, false);
     const Span<T> span{x - w.left(), y, count};
     Team::run(w.threads, [&](Team& team) {
-        team.each(w.topology.columns, [&](ptrdiff_t i) {
+        const T* in_order = entries.by_output(team, topology, values, {x_stride, batch, 0});
+        team.each(topology.inputs, [&](ptrdiff_t i) {
             T* row = x + i * x_stride;
-            clear_room(w, row, int(i), x_stride, w.left(), right, w.padding == zeros ? 0 : right);
+            clear_room(w, row, i + 1 == topology.inputs, x_stride, w.left(), right,
+                       w.padding == zeros ? 0 : right);
             if (w.padding == replicate)
                 for (T* to = row + count; to < row + count + right; to += batch)
                     std::memcpy(to, row + count - batch, batch * sizeof(T));
         });
-        convolve(team, w.topology, values, &span, 1, x_stride, y_stride, batch, entries);
+        team.barrier();
+        const Walk walk{topology.outputs, topology.inputs,
+                        [&](int o, int i) { return topology.first(o, i); }};
+        convolve(team, walk, in_order, entries.offsets.data(), &span, 1, y_stride);
     });
 }
 
@@ -161,16 +153,20 @@ template <class T>
 void input_gradient(const Problem& w, const T* values, T* g, ptrdiff_t g_stride, T* dx,
                     ptrdiff_t dx_stride) {
     const bool folded = w.padding == replicate;
-    const int taps = w.topology.taps;
+    const Topology& topology = w.topology;
+    const int taps = topology.taps;
     const ptrdiff_t step = w.batch, count = w.count(), reach = (taps - 1) * step;
-    auto& entries = Entries<T>::of(w.topology);
+    auto& entries = entries_for<T>(topology, true);
     const Span<T> spans[] = {{g + w.left(), dx, folded ? count - step : count},
                              {g + count + reach, dx + count - step, step}};
     Team::run(w.threads, [&](Team& team) {
-        team.each(w.topology.columns, [&](ptrdiff_t o) {
+        const T* in_order = entries.by_input(team, topology, values, {g_stride, -step, 0});
+        team.each(topology.inputs, [&](ptrdiff_t i) { entries.start(topology, int(i)); });
+        team.each(topology.outputs, [&](ptrdiff_t o) {
             T* row = g + o * g_stride;
             const ptrdiff_t after = folded ? taps * step : w.left();
-            clear_room(w, row, int(o), g_stride, w.right(), after, folded ? after : 0);
+            clear_room(w, row, o + 1 == topology.outputs, g_stride, w.right(), after,
+                       folded ? after : 0);
             if (folded)
                 for (int t = 0; t < taps; ++t) {
                     T* to = row + count + reach - t * step;
@@ -179,8 +175,11 @@ void input_gradient(const Problem& w, const T* values, T* g, ptrdiff_t g_stride,
                                 (t < w.time ? row[count - (t + 1) * step + b] : T(0));
                 }
         });
-        convolve(team, w.topology, values, spans, folded ? 2 : 1, g_stride, dx_stride, -step,
-                 entries);
+        team.barrier();
+        const Walk walk{topology.inputs, topology.outputs,
+                        [&](int i, int o) { return entries.first(topology, i, o); }};
+        convolve(team, walk, in_order, entries.offsets.data(), spans, folded ? 2 : 1,
+                 dx_stride);
     });
 }
 
@@ -189,17 +188,18 @@ void weight_gradient(const Problem& w, T* gradient, const T* x, ptrdiff_t x_stri
                      ptrdiff_t g_stride) {
     constexpr int lanes = Simd<T>::lanes;
     const Topology& topology = w.topology;
-    auto& entries = Entries<T>::of(topology);
+    auto& entries = entries_for<T>(topology, false);
     Team::run(w.threads, [&](Team& team) {
-        entries.prepare(team, topology, static_cast<const T*>(nullptr), x_stride, w.batch);
-        team.each(topology.rows, [&](ptrdiff_t r) {
+        entries.by_output(team, topology, nullptr, {x_stride, w.batch, 0});
+        team.barrier();
+        team.each(topology.outputs, [&](ptrdiff_t r) {
             const T* row = g + r * g_stride;
             T tail[2 * lanes] = {};
             const ptrdiff_t count = w.count(), whole = count / lanes * lanes;
             std::copy(row + whole, row + count, tail);
             std::fill_n(tail + lanes, count - whole, T(1));
             const Stretch<T> stretch{whole / lanes, 1, 0, 0, whole < count ? tail : nullptr};
-            const int32_t first = *topology.range(int(r), 0), last = *topology.range(int(r) + 1, 0);
+            const int32_t first = topology.rows[r], last = topology.rows[r + 1];
             T* const ordered = topology.slots ? entries.values.data() : gradient;
             add_products(row, x - w.left(), entries.offsets.data() + first, last - first, stretch,
                          ordered + first, false);

@@ -9,10 +9,8 @@
 extern "C" {
 
 int dsn_pack(const int32_t* positions, int64_t count, int outputs, int inputs, int taps,
-             int32_t* starts, int32_t* slots, uint16_t* codes, int32_t* t_starts, int32_t* t_slots,
-             uint16_t* t_codes) {
-    return pack(positions, count, outputs, inputs, taps, starts, slots, codes, t_starts, t_slots,
-                t_codes);
+             int32_t* rows, int32_t* t_rows, uint16_t* kernels) {
+    return pack(positions, count, outputs, inputs, taps, rows, t_rows, kernels);
 }
 
 #define DSN_FUNCTIONS(T)                                                                          \

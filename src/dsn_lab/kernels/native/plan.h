@@ -19,9 +19,9 @@ namespace {
 
 // What is told once; laid out as in build.py.
 struct LayerShape {
-    Topology by_output, by_input;  // inputs and outputs of the sparse convolution
-    const int32_t* taps;           // of each output's group
-    int32_t channels;              // before the 1x1 convolution; 0: there is none
+    Topology topology;    // of the sparse convolution
+    const int32_t* taps;  // of each output's group
+    int32_t channels;     // before the 1x1 convolution; 0: there is none
 };
 struct PlanShape {
     int32_t channels, classes, depth, taps, repeated, time, batch;
@@ -70,8 +70,8 @@ struct Layer {
     Buffer frame, y;
     std::vector<Norm<float>> norms;
 
-    int outputs() const { return shape.by_output.rows; }
-    int inputs_count() const { return shape.by_output.columns; }
+    int outputs() const { return shape.topology.outputs; }
+    int inputs_count() const { return shape.topology.inputs; }
 };
 
 class Plan {
@@ -87,8 +87,7 @@ class Plan {
 
     Buffer x, mixed, dmixed, panels, z_tiles, z_rows, d, frames, logits, dlogits, sums, last_steps;
     std::vector<double> pool;  // of the head, which is in double precision: it costs nothing
-    std::vector<float> values, t_values, ordered;
-    std::vector<int32_t> offsets, t_offsets;
+    Entries<float> entries, t_entries;  // of the layer at work, by output and by input
     std::vector<Norm<double>> head;
 
 public:
@@ -103,8 +102,8 @@ public:
         const ptrdiff_t most = std::max<ptrdiff_t>(1, 64 / rows.vectors);
         weight_units = ceil_div(rows.units, ceil_div(rows.units, std::min<ptrdiff_t>(rows.units, most)));
         for (int l = 0; l < shape.depth; ++l) {
-            widest = std::max(widest, of[l].by_output.rows);
-            deepest = std::max(deepest, of[l].by_output.columns);
+            widest = std::max(widest, of[l].topology.outputs);
+            deepest = std::max(deepest, of[l].topology.inputs);
         }
         in = std::make_unique<Frame>(rows, deepest, left, shape.taps - 1 - left, shape.repeated);
         out = std::make_unique<Frame>(rows, widest, shape.taps - 1 - left, left, false);
@@ -120,15 +119,20 @@ public:
         w.forward = column_blocks(of, tile);
         w.weights = column_blocks(of, weight_vectors * weight_units * lanes);
         if (of.channels) {
-            std::vector<int> ends;
+            const int outputs = w.outputs();
+            t_entries.need(of.topology, true);
+            for (int i = 0; i < w.inputs_count(); ++i) t_entries.start(of.topology, i);
+            std::vector<int> blocks;
             ptrdiff_t used = 0;
-            for (int o = 0; o < w.outputs(); ++o) {
+            for (int o = 0; o < outputs; ++o) {
                 const ptrdiff_t size = (tile + std::max(0, of.taps[o] - 1) * rows.step) * 4;
-                if (o && used + size > block_bytes) ends.push_back(o), used = 0;
+                if (o && used + size > block_bytes) blocks.push_back(o), used = 0;
                 used += size;
             }
-            ends.push_back(w.outputs());
-            w.inputs = Blocks(of.by_input, [&](int) -> const std::vector<int>& { return ends; });
+            blocks.push_back(outputs);
+            w.inputs = Blocks(
+                w.inputs_count(), [&](int) -> const std::vector<int>& { return blocks; },
+                [&](int i, int o) { return t_entries.first(of.topology, i, o); });
         }
     }
 
@@ -143,7 +147,7 @@ private:
     // for a group of fewer taps.
     Blocks column_blocks(const LayerShape& of, ptrdiff_t tile) const {
         std::map<int, std::vector<int>> by_taps;
-        const int columns = of.by_output.columns;
+        const int columns = of.topology.inputs;
         const auto ends_of = [&](int o) -> const std::vector<int>& {
             auto& ends = by_taps[of.taps[o]];
             if (ends.empty()) {
@@ -154,20 +158,18 @@ private:
             }
             return ends;
         };
-        return {of.by_output, ends_of};
+        return {of.topology.outputs, ends_of,
+                [&](int o, int i) { return of.topology.first(o, i); }};
     }
     // Buffers of layer l: its own if they are needed for backward, else shared.
     Layer& held(int l, bool kept) { return layers[kept ? l : 0]; }
 
     void need(bool backward, int threads);
-    void prepare(Team& team, const Topology& w, const float* given, const float*& ordered,
-                 std::vector<float>& room, std::vector<int32_t>& to, ptrdiff_t column_step,
-                 ptrdiff_t tap_step, ptrdiff_t first);
     void mix(Team& team, const float* matrix, int outputs, int inputs, ptrdiff_t row_step,
              ptrdiff_t column_step, const Layer* relu_of, const float* from, float* to);
     void mix_gradient(Team& team, const Layer* relu_of, const float* g, int outputs, int inputs,
                       float* gradient);
-    void convolve(Team& team, const Topology& w, const Blocks& blocks, const float* values,
+    void convolve(Team& team, int outputs, const Blocks& blocks, const float* values,
                   const std::vector<int32_t>& offsets, const float* from, ptrdiff_t from_unit,
                   float* to, bool masked);
     void normalise(Layer& w, const float* y, int o, const LayerTensors& tensors, bool training);

@@ -33,10 +33,10 @@ inline void Plan::mix_gradient(Team& team, const Layer* relu_of, const float* g,
 }
 
 inline void Plan::weight_gradient(Team& team, const Layer& w, const LayerGradients& gradients) {
-    const Topology& topology = w.shape.by_output;
+    const Topology& topology = w.shape.topology;
     const int parts = ceil_div(rows.vectors, weight_vectors);
     const ptrdiff_t shares = std::min<ptrdiff_t>(w.outputs(), team.size == 1 ? 1 : 8 * team.size);
-    float* const to = topology.slots ? ordered.data() : gradients.values;
+    float* const to = topology.slots ? entries.values.data() : gradients.values;
     team.each(shares, [&](ptrdiff_t share) {
         const int begin = int(w.outputs() * share / shares);
         const int end = int(w.outputs() * (share + 1) / shares);
@@ -49,12 +49,12 @@ inline void Plan::weight_gradient(Team& team, const Layer& w, const LayerGradien
                 const float* g = d.get() + u * rows.unit + from * lanes;
                 const float* frame = w.frame.get() + u * in->unit + from * lanes;
                 w.weights.each(begin, end, [&](int r, int32_t a, int32_t next, bool) {
-                    add_products(g + r * rows.stride, frame, offsets.data() + a, next - a, stretch,
-                                 to + a, u + part > 0);
+                    add_products(g + r * rows.stride, frame, entries.offsets.data() + a, next - a,
+                                 stretch, to + a, u + part > 0);
                 });
             }
         if (!topology.slots) return;
-        const int32_t first = *topology.range(begin, 0), last = *topology.range(end, 0);
+        const int32_t first = topology.rows[begin], last = topology.rows[end];
         for (int32_t a = first; a < last; ++a) gradients.values[topology.slots[a]] = to[a];
     });
 }
@@ -64,7 +64,7 @@ inline void Plan::weight_gradient(Team& team, const Layer& w, const LayerGradien
 inline void Plan::last_step_gradient(Team& team, const Layer& w, const float* values_in_order) {
     const int batch = rows.batch, vectors = ceil_div(batch, lanes);
     const ptrdiff_t step = ptrdiff_t(vectors) * lanes;
-    const Topology& topology = w.shape.by_input;
+    const int32_t* const inputs = w.shape.topology.t_rows;
     team.each(w.outputs(), [&](ptrdiff_t o) {
         float* to = sums.get() + o * shape.taps * step;
         std::fill_n(to, step, 0.f);
@@ -79,10 +79,10 @@ inline void Plan::last_step_gradient(Team& team, const Layer& w, const float* va
     team.barrier();
     const int32_t* place = &rows.place[ptrdiff_t(rows.time - 1) * batch];
     team.each(w.inputs_count(), [&](ptrdiff_t i) {
-        const int32_t a = *topology.range(int(i), 0), next = *topology.range(int(i) + 1, 0);
+        const int32_t a = inputs[i], next = inputs[i + 1];
         float* const sum = last_steps.get() + i * step;
         std::vector<int32_t> starts(next - a);
-        for (int32_t n = a; n < next; ++n) starts[n - a] = int32_t(topology.codes[n] * step);
+        for (int32_t n = a; n < next; ++n) starts[n - a] = int32_t(t_entries.codes[n] * step);
         for (int v = 0; v < vectors; v += tile_vectors)
             add_shifted_of_width<float>(std::min(tile_vectors, vectors - v))(
                 values_in_order + a, starts.data(), next - a, sums.get() + ptrdiff_t(v) * lanes,
@@ -107,12 +107,12 @@ inline void Plan::backward(const float* g, const LayerTensors* tensors,
             Layer& w = layers[l];
             const LayerShape& of = w.shape;
             mix(team, matrix, w.outputs(), from_rows, 1, w.outputs(), nullptr, from, d.get());
-            const float *unused, *values_in_order = nullptr;
-            prepare(team, of.by_output, tensors[l].values, unused, values, offsets, in->stride,
-                    rows.step, 0);
+            entries.by_output(team, of.topology, nullptr, {in->stride, rows.step, 0});
+            const float* values = nullptr;
             if (of.channels)
-                prepare(team, of.by_input, tensors[l].values, values_in_order, t_values, t_offsets,
-                        out->stride, -rows.step, (shape.taps - 1) * rows.step);
+                values = t_entries.by_input(
+                    team, of.topology, tensors[l].values,
+                    {out->stride, -rows.step, (shape.taps - 1) * rows.step});
             team.barrier();
             team.each(w.outputs(), [&](ptrdiff_t o) {
                 float* const row = d.get() + o * rows.stride;
@@ -130,11 +130,11 @@ inline void Plan::backward(const float* g, const LayerTensors* tensors,
             team.barrier();
             weight_gradient(team, w, gradients[l]);
             if (!of.channels) break;  // nothing before it wants a gradient
-            convolve(team, of.by_input, w.inputs, values_in_order, t_offsets, frames.get(),
+            convolve(team, w.inputs_count(), w.inputs, values, t_entries.offsets, frames.get(),
                      out->unit, dmixed.get(), true);
             team.barrier();
             if (shape.repeated) {
-                last_step_gradient(team, w, values_in_order);
+                last_step_gradient(team, w, values);
                 team.barrier();
             }
             mix_gradient(team, l ? &layers[l - 1] : nullptr, dmixed.get(), w.inputs_count(),

@@ -18,18 +18,11 @@ inline void Plan::need(bool backward, int threads) {
     z_tiles.need(ptrdiff_t(threads) * widest * mm_vectors * lanes);
     logits.need(shape.classes * rows.stride);
     pool.resize(size_t(shape.classes) * pooled * rows.batch);
-    int32_t most = 0;
-    for (const auto& w : layers) most = std::max(most, w.shape.by_output.active());
-    if (offsets.size() < size_t(most)) {
-        offsets.resize(most);
-        values.resize(most);
+    for (const auto& w : layers) {
+        entries.need(w.shape.topology, false);
+        if (backward && w.shape.channels) t_entries.need(w.shape.topology, true);
     }
     if (!backward) return;
-    if (t_offsets.size() < size_t(most)) {
-        t_offsets.resize(most);
-        t_values.resize(most);
-        ordered.resize(most);
-    }
     d.need(widest * rows.stride);
     dmixed.need(deepest * rows.stride);
     frames.need(out->unit * rows.units);
@@ -40,20 +33,6 @@ inline void Plan::need(bool backward, int threads) {
         sums.need(ptrdiff_t(widest) * shape.taps * batches);
         last_steps.need(deepest * batches);
     }
-}
-
-// Offsets and, if the topology is not in the order of the values, the values in its order.
-inline void Plan::prepare(Team& team, const Topology& w, const float* given, const float*& in_order,
-                          std::vector<float>& room, std::vector<int32_t>& to, ptrdiff_t column_step,
-                          ptrdiff_t tap_step, ptrdiff_t first) {
-    float* const gathered = room.data();
-    int32_t* const starts = to.data();
-    in_order = w.slots ? gathered : given;
-    team.ranges(w.active(), 4096, [=, &w](ptrdiff_t from, ptrdiff_t end) {
-        w.offsets(int32_t(from), int32_t(end), column_step, tap_step, first, starts);
-        if (w.slots)
-            for (ptrdiff_t a = from; a < end; ++a) gathered[a] = given[w.slots[a]];
-    });
 }
 
 // to = matrix * from, or * ReLU(BatchNorm(from)) of a layer. The team waits before, not after.
@@ -82,17 +61,17 @@ inline void Plan::mix(Team& team, const float* matrix, int outputs, int inputs, 
 
 // The sparse convolution, or its transpose, from frames; numbers outside the rows become 0 if
 // `masked`, else they are of no meaning.
-inline void Plan::convolve(Team& team, const Topology& w, const Blocks& blocks, const float* values,
+inline void Plan::convolve(Team& team, int outputs, const Blocks& blocks, const float* values,
                            const std::vector<int32_t>& offsets, const float* from,
                            ptrdiff_t from_unit, float* to, bool masked) {
     const int tiles = rows.tiles();
     const ptrdiff_t parts = std::min<ptrdiff_t>(
-        w.rows, team.size == 1 ? 1 : 8 * team.size / (tiles * rows.units + 1) + 1);
+        outputs, team.size == 1 ? 1 : 8 * team.size / (tiles * rows.units + 1) + 1);
     team.each(ptrdiff_t(rows.units) * tiles * parts, [&](ptrdiff_t task) {
         const ptrdiff_t part = task % parts, tile = task / parts % tiles, u = task / parts / tiles;
         const int first = int(rows.vectors * tile / tiles);
         const int vectors = int(rows.vectors * (tile + 1) / tiles) - first;
-        const int begin = int(w.rows * part / parts), end = int(w.rows * (part + 1) / parts);
+        const int begin = int(outputs * part / parts), end = int(outputs * (part + 1) / parts);
         const auto run = add_shifted_of_width<float>(vectors);
         const float* x = from + u * from_unit + ptrdiff_t(first) * lanes;
         const ptrdiff_t at = u * rows.unit + ptrdiff_t(first) * lanes;
@@ -157,12 +136,11 @@ inline void Plan::forward(const float* input, const LayerTensors* tensors, bool 
                     in->build(u, from + i * rows.stride + u * rows.unit,
                               frame + u * in->unit + i * in->stride);
             });
-            const float* values_in_order;
-            prepare(team, of.by_output, tensors[l].values, values_in_order, values, offsets,
-                    in->stride, rows.step, 0);
+            const float* values = entries.by_output(team, of.topology, tensors[l].values,
+                                                    {in->stride, rows.step, 0});
             team.barrier();
-            convolve(team, of.by_output, w.forward, values_in_order, offsets, frame, in->unit, y,
-                     false);
+            convolve(team, w.outputs(), w.forward, values, entries.offsets, frame,
+                     in->unit, y, false);
             team.barrier();
             team.each(w.outputs(),
                       [&](ptrdiff_t o) { normalise(w, y, int(o), tensors[l], training); });
