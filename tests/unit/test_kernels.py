@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_refused() -> None:
     shape = (2, 3, 4)
     packed = kernels.pack(torch.tensor([0, 23], dtype=torch.int32), shape)
     x, values = torch.randn(3, 5, 2), torch.randn(2)
-    for bad in ([24], [-1]):
+    for bad in ([24], [-1], [3, 3]):
         with pytest.raises(ValueError, match="must lie in a kernel of shape"):
             kernels.pack(torch.tensor(bad, dtype=torch.int32), shape)
     with pytest.raises(ValueError, match="one row of int32"):
@@ -188,6 +188,10 @@ def test_processes_and_threads_may_build_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    source = tmp_path / "native" / "library.cpp"  # which compiles in no time
+    source.parent.mkdir()
+    source.write_text("int one() { return 1; }")
+    monkeypatch.setattr("dsn_lab.kernels.build.SOURCES", source.parent)
     threads = [threading.Thread(target=build.compile_library, args=["plain"]) for _ in range(3)]
     for thread in threads:
         thread.start()
