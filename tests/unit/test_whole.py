@@ -6,12 +6,15 @@ from copy import deepcopy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsn_lab import kernels
 from dsn_lab.kernels import build, sources
 from dsn_lab.kernels.plan import Plan
 from dsn_lab.nn import DSN, SparseConv1d
+from dsn_lab.prune.feature_maps import FeatureMaps
+from dsn_lab.prune.penalties.instance_l21 import instance_l21
 from dsn_lab.sparse.layer import last_backend
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason=str(kernels.why_unavailable()))
@@ -29,7 +32,7 @@ def native_passes(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     seen: list[Plan] = []
     original = Plan.forward
 
-    def forward(self: Plan, *args: object, **kwargs: object) -> Tensor:
+    def forward(self: Plan, *args: object, **kwargs: object) -> tuple[Tensor, ...]:
         seen.append(self)
         return original(self, *args, **kwargs)  # type: ignore[arg-type]
 
@@ -196,6 +199,38 @@ def test_whoever_looks_inside_gets_the_layers(native_passes: list[Plan]) -> None
     handle.remove()
     hooked(x.detach())
     assert len(native_passes) == 1
+
+
+@pytest.mark.parametrize(("time", "batch"), [(20, 4), (33, 17)])
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+def test_penalties_on_feature_maps_are_those_of_the_layers(
+    padding: str, time: int, batch: int, native_passes: list[Plan]
+) -> None:
+    x, y, found = torch.randn(batch, 2, time), torch.randint(3, (batch,)), []
+    nets = [network(depth=3, padding=padding) for _ in range(2)]
+    nets[1].features[1].register_forward_pre_hook(lambda *_: None)
+    for net in nets:
+        maps = FeatureMaps(net)
+        loss = F.cross_entropy(net(x), y)
+        # Not of the second layer: nobody need use all that is handed out.
+        loss = loss + sum(instance_l21(maps.latest[layer], "sum") for layer in (0, 2))
+        loss.backward()
+        found.append([*maps.latest, *(parameter.grad for parameter in net.parameters())])
+    assert len(native_passes) == 1
+    for mine, its in zip(*found, strict=True):
+        assert (mine - its).norm() <= 1e-5 * its.norm()
+
+
+def test_feature_maps_are_read_without_a_graph_too(native_passes: list[Plan]) -> None:
+    net, layered, x = network().eval(), network().eval(), torch.randn(5, 2, 20)
+    layered.features[1].register_forward_pre_hook(lambda *_: None)
+    maps, expected = FeatureMaps(net), FeatureMaps(layered)
+    assert net.step(x) is None
+    with torch.no_grad():
+        net(x), layered(x)
+    assert len(native_passes) == 1
+    for mine, its in zip(maps.latest, expected.latest, strict=True):
+        torch.testing.assert_close(mine, its, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])

@@ -78,8 +78,8 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "plan_new": (POINTER, (POINTER, POINTER)),
         "plan_free": (None, (POINTER,)),
         "plan_layer": (None, (POINTER, INTEGER, POINTER)),
-        "plan_forward": (ctypes.c_int, (*[POINTER] * 3, *[INTEGER] * 3, POINTER)),
-        "plan_backward": (ctypes.c_int, (*[POINTER] * 4, INTEGER)),
+        "plan_forward": (ctypes.c_int, (*[POINTER] * 3, *[INTEGER] * 3, POINTER, POINTER)),
+        "plan_backward": (ctypes.c_int, (*[POINTER] * 4, INTEGER, POINTER)),
     }
     rows = (POINTER, SIZE)
     typed: dict[str, tuple[Any, ...]] = {

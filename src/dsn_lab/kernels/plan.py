@@ -2,9 +2,10 @@
 
 import ctypes
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -133,7 +134,9 @@ class Plan:
         time: int,
         batch: int,
     ) -> None:
-        self._layers, self._classes, self._batch = list(layers), classes, batch
+        self._layers, self._classes = list(layers), classes
+        self._batch, self._time = batch, time
+        self._widths = [layer.packed.shape[0] for layer in layers]
         taps = layers[0].packed.shape[2]
         shape = PlanShape(channels, classes, len(layers), taps, padding == "replicate", time, batch)
         shapes = (LayerShape * len(layers))(*(layer.shape() for layer in layers))
@@ -155,10 +158,22 @@ class Plan:
                 self._layers[index] = new = replace(layer, packed=packed)
                 self._library.plan_layer(self._handle, index, ctypes.byref(new.shape()))
 
-    def forward(self, x: Tensor, tensors: Tensors, *, training: bool, kept: bool) -> Tensor:
-        """Logits ``(batch, classes)``; BatchNorm follows the batch in ``training``."""
+    def forward(
+        self,
+        x: Tensor,
+        tensors: Tensors,
+        *,
+        training: bool,
+        kept: bool,
+        wanted: Sequence[int] = (),
+    ) -> tuple[Tensor, ...]:
+        """Logits ``(batch, classes)``; BatchNorm follows the batch in ``training``.
+
+        After them the feature maps ``(batch, channel, time)`` of the ``wanted`` layers.
+        """
         self.passes += 1
         logits = torch.empty(self._batch, self._classes)
+        maps = [torch.empty(self._batch, self._widths[layer], self._time) for layer in wanted]
         threads = threads_for(self._products)
         if self._library.plan_forward(
             self._handle,
@@ -168,17 +183,32 @@ class Plan:
             kept,
             threads,
             logits.data_ptr(),
+            self._pointers(wanted, maps),
         ):
             raise MemoryError
-        return logits
+        return (logits, *maps)
 
-    def backward(self, grad: Tensor, tensors: Tensors, to: Gradients) -> list[Tensor | None]:
+    def _pointers(self, layers: Sequence[int], maps: Sequence[Tensor]) -> Any:
+        """Where those layers' maps are; nothing for other layers."""
+        pointers = (POINTER * len(self._layers))()
+        for layer, each in zip(layers, maps, strict=True):
+            pointers[layer] = each.data_ptr()
+        return pointers
+
+    def backward(
+        self,
+        grad: Tensor,
+        tensors: Tensors,
+        to: Gradients,
+        maps: Mapping[int, Tensor] = MappingProxyType({}),
+    ) -> list[Tensor | None]:
         """Gradients of the parameters, as :meth:`Tensors.gradients` has them.
 
         Args:
             grad: that of the logits, contiguous.
             tensors: of the forward pass.
             to: what they are written to.
+            maps: gradients of feature maps, contiguous, by their layer.
 
         Raises:
             RuntimeError: a topology has changed in place since the forward pass.
@@ -188,7 +218,12 @@ class Plan:
         gradients, pointers = to
         threads = threads_for(self._products)
         if self._library.plan_backward(
-            self._handle, grad.data_ptr(), tensors.pointers, pointers, threads
+            self._handle,
+            grad.data_ptr(),
+            tensors.pointers,
+            pointers,
+            threads,
+            self._pointers(list(maps), list(maps.values())),
         ):
             raise MemoryError
         return gradients

@@ -19,7 +19,11 @@ Block = tuple[nn.Conv1d | None, SparseConv1d, nn.BatchNorm1d]
 
 @dataclass(frozen=True)
 class Parts:
-    """What a plan is made of, read once: the modules and where their tensors are."""
+    """What a plan is made of, read once: the modules and where their tensors are.
+
+    ``readers`` are the forward hooks of each block's ReLU, where feature maps are read; ``hooks``
+    are all others.
+    """
 
     modules: tuple[nn.Module, ...]
     blocks: tuple[Block, ...]
@@ -27,6 +31,7 @@ class Parts:
     norms: tuple[nn.BatchNorm1d, ...]
     taps: tuple[Tensor, ...]
     sources: tuple[tuple[dict[str, Any], str], ...]
+    readers: tuple[dict[int, Any], ...]
     hooks: tuple[dict[int, Any], ...]
 
     def tensors(self) -> list[Tensor | None]:
@@ -45,6 +50,7 @@ class Parts:
 def read_parts(features: nn.Sequential, classifier: nn.Sequential) -> Parts | None:
     """Read a network that is as DSN makes it; None if a module has been exchanged."""
     blocks: list[Block] = []
+    readers: list[dict[int, Any]] = []
     rest = iter(features)
     for module in rest:
         mix = module if type(module) is nn.Conv1d else None
@@ -57,6 +63,7 @@ def read_parts(features: nn.Sequential, classifier: nn.Sequential) -> Parts | No
         ):
             return None
         blocks.append((mix, conv, norm))
+        readers.append(relu._forward_hooks)
     pool, classify, last = classifier if len(classifier) == 3 else (None, None, None)
     if (
         not blocks
@@ -74,9 +81,10 @@ def read_parts(features: nn.Sequential, classifier: nn.Sequential) -> Parts | No
         getattr(module, f"_{when}_hooks")
         for module in modules
         for when in ("forward", "forward_pre", "backward", "backward_pre")
+        if when != "forward" or type(module) is not nn.ReLU
     )
     sources = _tensors_of(blocks, classify, norms)
-    return Parts(modules, tuple(blocks), classify, norms, *sources, hooks)
+    return Parts(modules, tuple(blocks), classify, norms, *sources, tuple(readers), hooks)
 
 
 def _as_made(blocks: list[Block], classify: nn.Conv1d, norms: Sequence[nn.BatchNorm1d]) -> bool:

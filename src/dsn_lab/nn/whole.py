@@ -12,6 +12,7 @@ from torch.nn.modules import module as nn_module
 
 from dsn_lab.kernels.plan import BatchNorm, Plan, PlannedLayer, Tensors
 from dsn_lab.nn.parts import PER_LAYER, Parts, read_parts
+from dsn_lab.prune.feature_maps import ReadOnly
 
 # Shapes of input whose plans are kept; a training has two, and its tests two more.
 SHAPES = 6
@@ -25,6 +26,7 @@ class _Ready(NamedTuple):
     tensors: Tensors
     training: bool
     parameters: list[Tensor | None]
+    readers: dict[int, list[ReadOnly]]  # of the layers whose feature maps are read
 
 
 # Hooks on all modules there are; torch changes these in place.
@@ -55,20 +57,26 @@ class Whole:
     ) -> Tensor | None:
         """Logits of ``x`` ``(batch, channel, time)``; None where only the modules can do it.
 
-        Those can if somebody looks into the network (hooks, an observer), if the input wants
-        a gradient, if not all is 32-bit, if a module has been exchanged, or where torch makes a
-        graph.
+        Those can if somebody looks into the network (an observer, or hooks other than those that
+        only read feature maps), if the input wants a gradient, if not all is 32-bit, if a module
+        has been exchanged, or where torch makes a graph.
         """
         if torch.compiler.is_compiling():
             return None  # what is read now would be of stand-ins for tensors
         ready = self._ready(features, classifier, x)
         if ready is None:
             return None
-        x, plan, known, training, parameters = ready
+        x, plan, known, training, parameters, readers = ready
+        how = training, tuple(readers)
         if torch.is_grad_enabled() and any(p is not None and p.requires_grad for p in parameters):
-            logits: Tensor = _Pass.apply(x, plan, known, training, *parameters)  # type: ignore[no-untyped-call]
-            return logits
-        return plan.forward(x, known, training=training, kept=False)
+            found: tuple[Tensor, ...] = _Pass.apply(x, plan, known, *how, *parameters)  # type: ignore[no-untyped-call]
+        else:
+            found = plan.forward(x, known, training=training, kept=False, wanted=how[1])
+        logits, *maps = found
+        for each, feature_map in zip(readers.values(), maps, strict=True):
+            for reader in each:
+                reader.read(feature_map)
+        return logits
 
     def step(
         self, features: nn.Sequential, classifier: nn.Sequential, x: Tensor
@@ -76,12 +84,17 @@ class Whole:
         """Logits without a graph, and what turns their gradient into the parameters' ``.grad``.
 
         Those are replaced, not added to, and always the same tensors. None where
-        :meth:`forward` gives it, or if not all parameters are to be trained.
+        :meth:`forward` gives it, if feature maps are read, which have gradients only in a graph, or
+        if not all parameters are to be trained.
         """
         ready = self._ready(features, classifier, x)
-        if ready is None or not all(p is None or p.requires_grad for p in ready.parameters):
+        if (
+            ready is None
+            or ready.readers
+            or not all(p is None or p.requires_grad for p in ready.parameters)
+        ):
             return None
-        x, plan, known, training, parameters = ready
+        x, plan, known, training, parameters, _ = ready
 
         def backward(grad: Tensor) -> None:
             gradients = plan.backward(grad.contiguous(), known, known.held_gradients())
@@ -89,7 +102,8 @@ class Whole:
                 if parameter is not None and parameter.grad is not gradient:
                     parameter.grad = gradient
 
-        return plan.forward(x, known, training=training, kept=True), backward
+        (logits,) = plan.forward(x, known, training=training, kept=True)
+        return logits, backward
 
     def _ready(
         self, features: nn.Sequential, classifier: nn.Sequential, x: Tensor
@@ -108,7 +122,8 @@ class Whole:
         plan = self._plan(parts, time, batch)
         for _, conv, _ in parts.blocks:
             conv.last_backend = "packed"
-        return _Ready(x.contiguous(), plan, known, training, parts.trained(tensors))
+        readers = {layer: [*each.values()] for layer, each in enumerate(parts.readers) if each}
+        return _Ready(x.contiguous(), plan, known, training, parts.trained(tensors), readers)
 
     def _current(self, features: nn.Sequential, classifier: nn.Sequential) -> Parts | None:
         modules = (*features._modules.values(), *classifier._modules.values())
@@ -175,6 +190,7 @@ def _runs(parts: Parts, x: Tensor) -> bool:
         and all(norm.training == training for norm in parts.norms)
         and not any(GLOBAL_HOOKS)
         and not any(parts.hooks)
+        and all(type(hook) is ReadOnly for each in parts.readers for hook in each.values())
     )
 
 
@@ -194,27 +210,29 @@ class _Pass(torch.autograd.Function):
         plan: Plan,
         tensors: Tensors,
         training: bool,
+        wanted: tuple[int, ...],
         *parameters: Tensor | None,
-    ) -> Tensor:
-        logits = plan.forward(x, tensors, training=training, kept=True)
+    ) -> tuple[Tensor, ...]:
+        found = plan.forward(x, tensors, training=training, kept=True, wanted=wanted)
         ctx.parameters, ctx.versions = parameters, _versions(parameters)
         ctx.pending = _Pending()
         plan.pending = weakref.ref(ctx.pending)
-        ctx.plan, ctx.tensors, ctx.passes = plan, tensors, plan.passes
-        return logits
+        ctx.plan, ctx.tensors, ctx.passes, ctx.wanted = plan, tensors, plan.passes, wanted
+        return found
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor, *of_maps: Tensor) -> tuple[Tensor | None, ...]:
         plan = ctx.plan
         if plan.passes != ctx.passes:
             raise RuntimeError("too late for another backward pass: the network has run again")
         # As torch does with what it saves, only in less time.
         if _versions(ctx.parameters) != ctx.versions:
             raise RuntimeError("a parameter has changed in place since the forward pass")
-        gradients = plan.backward(grad.contiguous(), ctx.tensors, ctx.tensors.gradients())
+        maps = {layer: g.contiguous() for layer, g in zip(ctx.wanted, of_maps, strict=True)}
+        gradients = plan.backward(grad.contiguous(), ctx.tensors, ctx.tensors.gradients(), maps)
         plan.pending = None
-        wanted = ctx.needs_input_grad[4:]
+        wanted = ctx.needs_input_grad[5:]
         if not all(wanted):
             gradients = [g if wants else None for g, wants in zip(gradients, wanted, strict=True)]
-        return None, None, None, None, *gradients
+        return None, None, None, None, None, *gradients

@@ -1,10 +1,26 @@
 """How a sparsity loss reaches the feature maps of a network."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from dsn_lab.prune.channels import Prunable
+
+
+class ReadOnly:
+    """A forward hook that reads a module's output, and nothing else.
+
+    So a network need not run the module, if it has other ways to what the module would return.
+    """
+
+    def __init__(self, read: Callable[[Tensor], None]) -> None:
+        self.read = read
+
+    def __call__(self, module: nn.Module, inputs: object, output: Tensor) -> None:
+        """What torch calls."""
+        self.read(output)
 
 
 class FeatureMaps:
@@ -25,10 +41,10 @@ class FeatureMaps:
         ]
 
     def _watch(self, module: nn.Module, layer: int, width: int | None) -> RemovableHandle:
-        def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        def keep(output: Tensor) -> None:
             self.latest[layer] = output[:, :width]
 
-        return module.register_forward_hook(keep)
+        return module.register_forward_hook(ReadOnly(keep))
 
     def remove(self) -> None:
         """Take the hooks off the network."""

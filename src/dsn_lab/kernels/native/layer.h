@@ -161,7 +161,6 @@ void input_gradient(const Problem& w, const T* values, T* g, ptrdiff_t g_stride,
                              {g + count + reach, dx + count - step, step}};
     Team::run(w.threads, [&](Team& team) {
         const T* in_order = entries.by_input(team, topology, values, {g_stride, -step, 0});
-        team.each(topology.inputs, [&](ptrdiff_t i) { entries.start(topology, int(i)); });
         team.each(topology.outputs, [&](ptrdiff_t o) {
             T* row = g + o * g_stride;
             const ptrdiff_t after = folded ? taps * step : w.left();

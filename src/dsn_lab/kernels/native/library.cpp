@@ -51,9 +51,9 @@ void dsn_plan_layer(Plan* plan, int l, const LayerShape* layer) { plan->set_laye
 
 // `tensors` are the layers', then the classifier's. Returns 1 if there is not enough memory.
 int dsn_plan_forward(Plan* plan, const float* x, const LayerTensors* tensors, int training,
-                     int kept, int threads, float* logits) {
+                     int kept, int threads, float* logits, float* const* maps) {
     try {
-        plan->forward(x, tensors, training != 0, kept != 0, threads, logits);
+        plan->forward(x, tensors, training != 0, kept != 0, threads, logits, maps);
         return 0;
     } catch (const std::bad_alloc&) {
         return 1;
@@ -61,9 +61,10 @@ int dsn_plan_forward(Plan* plan, const float* x, const LayerTensors* tensors, in
 }
 
 int dsn_plan_backward(Plan* plan, const float* g, const LayerTensors* tensors,
-                      const LayerGradients* gradients, int threads) {
+                      const LayerGradients* gradients, int threads,
+                      const float* const* dmaps) {
     try {
-        plan->backward(g, tensors, gradients, threads);
+        plan->backward(g, tensors, gradients, threads, dmaps);
         return 0;
     } catch (const std::bad_alloc&) {
         return 1;

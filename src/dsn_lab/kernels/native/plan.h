@@ -121,7 +121,10 @@ public:
         if (of.channels) {
             const int outputs = w.outputs();
             t_entries.need(of.topology, true);
-            for (int i = 0; i < w.inputs_count(); ++i) t_entries.start(of.topology, i);
+            for (int i = 0; i < w.inputs_count(); ++i)
+                of.topology.each_of_input(i, [&](int o, int32_t, int32_t, int32_t to) {
+                    t_entries.starts[ptrdiff_t(i) * outputs + o] = to;
+                });
             std::vector<int> blocks;
             ptrdiff_t used = 0;
             for (int o = 0; o < outputs; ++o) {
@@ -136,11 +139,13 @@ public:
         }
     }
 
-    // Tensors and gradients are the layers', then the classifier's, whose matrix is `mix`.
+    // Tensors and gradients are the layers', then the classifier's, whose matrix is `mix`. Feature
+    // maps (batch, channel, time), and what gradients they get from elsewhere, are the layers'; null
+    // where nobody asks for them.
     void forward(const float* input, const LayerTensors* tensors, bool training, bool kept,
-                 int threads, float* logits);
+                 int threads, float* logits, float* const* maps);
     void backward(const float* dlogits, const LayerTensors* tensors,
-                  const LayerGradients* gradients, int threads);
+                  const LayerGradients* gradients, int threads, const float* const* dmaps);
 
 private:
     // Blocks of inputs of which `tile` numbers, and what taps reach beyond, stay in the cache: more
@@ -160,6 +165,13 @@ private:
         };
         return {of.topology.outputs, ends_of,
                 [&](int o, int i) { return of.topology.first(o, i); }};
+    }
+    // f(where in a row, where in a tensor (batch, channel, time)) for the numbers of channel c.
+    template <class F>
+    void each_number(ptrdiff_t c, ptrdiff_t channels, F f) const {
+        for (int b = 0; b < rows.batch; ++b)
+            for (int t = 0; t < rows.time; ++t)
+                f(rows.place[ptrdiff_t(t) * rows.batch + b], (b * channels + c) * rows.time + t);
     }
     // Buffers of layer l: its own if they are needed for backward, else shared.
     Layer& held(int l, bool kept) { return layers[kept ? l : 0]; }

@@ -93,7 +93,8 @@ inline void Plan::last_step_gradient(Team& team, const Layer& w, const float* va
 
 // Gradients of the parameters from that of the logits, after a forward pass that kept what is needed.
 inline void Plan::backward(const float* g, const LayerTensors* tensors,
-                           const LayerGradients* gradients, int threads) {
+                           const LayerGradients* gradients, int threads,
+                           const float* const* dmaps) {
     need(true, threads);
     Team::run(threads, [&](Team& team) {
         classify_gradient(team, g, gradients[shape.depth]);
@@ -116,6 +117,9 @@ inline void Plan::backward(const float* g, const LayerTensors* tensors,
             team.barrier();
             team.each(w.outputs(), [&](ptrdiff_t o) {
                 float* const row = d.get() + o * rows.stride;
+                if (dmaps[l])
+                    each_number(o, w.outputs(),
+                                [&](ptrdiff_t place, ptrdiff_t n) { row[place] += dmaps[l][n]; });
                 const auto found =
                     relu_gradient(w.norms[o], w.y.get() + o * rows.stride, row, rows.length(),
                                   float(rows.count()), fixed, Masked{rows.mask.data()}, row);

@@ -104,7 +104,7 @@ inline void Plan::normalise(Layer& w, const float* y, int o, const LayerTensors&
 // Logits (batch, classes) of `input` (batch, channel, time). BatchNorm in `training` uses and
 // follows the batch's statistics; what backward needs is `kept`.
 inline void Plan::forward(const float* input, const LayerTensors* tensors, bool training, bool kept,
-                          int threads, float* result) {
+                          int threads, float* result, float* const* maps) {
     fixed = !training;
     need(kept, threads);
     const LayerTensors& classifier = tensors[shape.depth];
@@ -112,11 +112,9 @@ inline void Plan::forward(const float* input, const LayerTensors* tensors, bool 
         for (int l = 0; l <= shape.depth; ++l) ++*tensors[l].norm.seen;
     Team::run(threads, [&](Team& team) {
         team.each(shape.channels, [&](ptrdiff_t c) {
-            float* row = x.get() + c * rows.stride;
-            for (int b = 0; b < rows.batch; ++b)
-                for (int t = 0; t < rows.time; ++t)
-                    row[rows.place[ptrdiff_t(t) * rows.batch + b]] =
-                        input[(ptrdiff_t(b) * shape.channels + c) * rows.time + t];
+            float* const row = x.get() + c * rows.stride;
+            each_number(c, shape.channels,
+                        [&](ptrdiff_t place, ptrdiff_t n) { row[place] = input[n]; });
         });
         for (int l = 0; l < shape.depth; ++l) {
             Layer& w = layers[l];
@@ -142,8 +140,15 @@ inline void Plan::forward(const float* input, const LayerTensors* tensors, bool 
             convolve(team, w.outputs(), w.forward, values, entries.offsets, frame,
                      in->unit, y, false);
             team.barrier();
-            team.each(w.outputs(),
-                      [&](ptrdiff_t o) { normalise(w, y, int(o), tensors[l], training); });
+            team.each(w.outputs(), [&](ptrdiff_t o) {
+                normalise(w, y, int(o), tensors[l], training);
+                if (!maps[l]) return;
+                const float *row = y + o * rows.stride, scale = w.norms[o].scale;
+                const float shift = w.norms[o].shift;
+                each_number(o, w.outputs(), [&](ptrdiff_t place, ptrdiff_t n) {
+                    maps[l][n] = relu_of(row[place], scale, shift);
+                });
+            });
             team.barrier();
         }
         const Layer& last = layers.back();

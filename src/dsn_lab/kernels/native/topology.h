@@ -95,6 +95,7 @@ struct Entries {
         team.each(w.inputs, [&](ptrdiff_t i) {
             const int32_t last = w.t_rows[i + 1];
             w.each_of_input(int(i), [&](int o, int32_t a, int32_t count, int32_t to) {
+                starts[i * w.outputs + o] = to;
                 // Unsigned: a product may not fit, but what they add up to does.
                 const uint32_t step = uint32_t(steps.tap);
                 const uint32_t origin = uint32_t((o * w.inputs + i) * w.taps);
@@ -122,12 +123,7 @@ struct Entries {
         return values.data();
     }
 
-    // Set where input i's weights begin, and read where those of outputs from o on do.
-    void start(const Topology& w, int i) {
-        w.each_of_input(i, [&](int o, int32_t, int32_t, int32_t to) {
-            starts[ptrdiff_t(i) * w.outputs + o] = to;
-        });
-    }
+    // Input i's first weight of outputs from o on.
     int32_t first(const Topology& w, int i, int o) const {
         return o < w.outputs ? starts[ptrdiff_t(i) * w.outputs + o] : w.t_rows[i + 1];
     }
