@@ -121,7 +121,7 @@ def test_what_does_not_fit_is_refused() -> None:
     shape = (2, 3, 4)
     packed = kernels.pack(torch.tensor([0, 23], dtype=torch.int32), shape)
     x, values = torch.randn(3, 5, 2), torch.randn(2)
-    for bad in ([24], [-1]):
+    for bad in ([24], [-1], [3, 3]):
         with pytest.raises(ValueError, match="must lie in a kernel of shape"):
             kernels.pack(torch.tensor(bad, dtype=torch.int32), shape)
     with pytest.raises(ValueError, match="one row of int32"):

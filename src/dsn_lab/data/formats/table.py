@@ -108,7 +108,7 @@ def _rounded_as_ever(written: Sequence[str], x: NDArray[np.float64]) -> NDArray[
     text = io.StringIO("\n".join(written))
     found = pd.read_csv(text, sep="\t", header=None, skip_blank_lines=False, low_memory=False)
     if found.shape == (x.size, 1) and found.dtypes[0].kind in "if":
-        return found[0].to_numpy(np.float64).reshape(x.shape)
+        return np.asarray(found[0], dtype=np.float64).reshape(x.shape)
     return x
 
 
