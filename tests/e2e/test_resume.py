@@ -21,7 +21,11 @@ EPOCHS = 40
 
 CELLS = {
     "dsn": ("dst=dsn", *SMALL),
-    "lite": ("model=lite", "model.widths=[[4,4,4],[4],[4]]", *PRUNED),
+    "lite": (
+        *("model=lite", "model.widths=[[4,4,4],[4],[4]]", *PRUNED),
+        # Enough to be killed among.
+        *(f"dsp.finetune_epochs={EPOCHS}", f"dsp.scratch_epochs={2 * EPOCHS}"),
+    ),
 }
 
 
