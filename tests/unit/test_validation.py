@@ -50,6 +50,21 @@ def test_the_lowest_validation_loss_is_tested_and_patience_ends_training(
     assert found["n_train"] == 67 - 21
 
 
+@pytest.mark.parametrize("stage", ["finetuned", "scratch"])
+def test_a_pruned_runs_losses_are_those_of_the_stage_it_reports(
+    run: Run, tmp_path: Path, stage: str
+) -> None:
+    pruned = ("model=lite", "model.widths=[[4,4,4],[4],[4]]", "dsp=default", "dsp.scratch=true")
+    short = ("trainer.max_epochs=3", "dsp.finetune_epochs=2", "dsp.scratch_epochs=2", "threads=1")
+    cell = ("dataset=ItalyPowerDemand", "output_dir=out", "validation=0.3", f"dsp.report={stage}")
+    assert run(*pruned, *short, *cell) == 0
+    found = record(tmp_path / "out")
+    with (tmp_path / "out" / "metrics.csv").open() as file:
+        chosen = list(csv.DictReader(file))[found["best_epoch"]]
+    for key in ("train_loss", "validation_loss"):
+        assert found[key] == pytest.approx(float(chosen[key]), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -24,6 +24,7 @@ from dsn_lab.run.evaluate import recalibrated, require_finite
 from dsn_lab.run.keeping import BestWeights, History
 from dsn_lab.run.stages import Renewable, Staged, Tested
 from dsn_lab.run.task import Classification
+from dsn_lab.run.validation import validated
 
 log = logging.getLogger(__name__)
 
@@ -237,6 +238,7 @@ class StructuredPruning(Staged):
             epoch = self.finetuned["best_epoch"]
             found |= {"best_epoch": epoch, "train_loss": self.finetuned["train_loss"]}
             found["train_accuracy"] = self.history.rows[epoch]["train_accuracy"]
+            found |= validated(self.history.rows[epoch])
         return found | {"report": self.report}
 
     def state_dict(self) -> dict[str, Any]:
