@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsn_lab.data.load import load_dataset
@@ -16,6 +16,7 @@ from tests.conftest import SMALL, Run, record
 CELL = ("dataset=ItalyPowerDemand", *SMALL, "threads=1", "output_dir=out")
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.floats(0.05, 0.95), st.integers(0, 9))
 def test_a_share_of_each_class_is_held_out(share: float, seed: int) -> None:
     whole = load_dataset("ItalyPowerDemand")
