@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
+from hypothesis import settings
 
 from dsn_lab import cli, registry
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 # Small enough to train in a second, with every part of the real network.
 SMALL = ("model.width=4", "model.kernel_size=9", "model.depth=2")
