@@ -71,6 +71,8 @@ def test_a_pruned_runs_losses_are_those_of_the_stage_it_reports(
     [
         (("patience=3",), "waits for a loss on validation=0.2"),
         (("validation=1",), "must be less than 1"),
+        (("validation=0.2", "+trainer.max_steps=3"), "measured after whole epochs"),
+        (("output_dir=''",), "output_dir="),
         (("dsp=default", "validation=0.2", "patience=3"), "each phase has its epochs"),
         (("model=quant", "validation=0.2"), "validation: nothing reads it"),
     ],

@@ -8,6 +8,7 @@ from pathlib import Path
 from dsn_lab.errors import UserError
 
 OWN = "own"
+LONGEST = 255  # bytes of a file's name
 KINDS = (".ts", ".tsv", ".csv", ".npz", ".npy")
 PACKED = (".gz", ".xz")
 
@@ -50,9 +51,12 @@ class Wanted:
             return
         if not self.path:
             raise UserError("dataset=own needs dataset.path=PATH, the file or folder of the data")
-        if self.name in ("", ".", "..") or set(self.name) & {"/", "\\", "\0"}:
+        # As records have it: what is trained must be shown again.
+        odd = len(self.name.encode()) > LONGEST or not self.name.isprintable()
+        if odd or self.name.strip() in ("", ".", "..") or set(self.name) & {"/", "\\"}:
             raise UserError(
-                f"dataset.name={self.name}: it names a folder, so no slash may be in it"
+                f"dataset.name={self.name[:60]!r}: it names a folder, so it must not be blank or "
+                f"dots, have a slash or line break, or more than {LONGEST} bytes"
             )
         if self.test_size is None and self.split_seed:
             raise UserError(

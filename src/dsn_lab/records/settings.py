@@ -105,7 +105,7 @@ class Config(_Checked):
     threads: Annotated[Positive, Field(le=MOST_THREADS)] | None
     data_dir: str | None
     results_dir: Annotated[str, Field(min_length=1)]
-    output_dir: str
+    output_dir: Annotated[str, Field(min_length=1)]
     force: bool
     dry_run: bool
     imports: list[str]
@@ -165,6 +165,11 @@ class Config(_Checked):
             raise UserError(
                 f"trainer.max_steps={self.trainer['max_steps']}: with dsp each phase has its "
                 "epochs; shorten trainer.max_epochs and dsp.finetune_epochs"
+            )
+        if "max_steps" in self.trainer and self.validation is not None:
+            raise UserError(
+                f"trainer.max_steps={self.trainer['max_steps']}: with validation, which is "
+                "measured after whole epochs, give trainer.max_epochs instead"
             )
         return self
 

@@ -44,10 +44,16 @@ def read_npy(plain: Path, shown: Path) -> Array:
     try:
         array = np.load(plain, allow_pickle=False)
     except UNREADABLE as error:
-        raise UserError(f"cannot parse {shown}: {files.reason(error)}") from error
+        raise UserError(f"cannot parse {shown}: {_reason(error)}") from error
     if not isinstance(array, np.ndarray):
         raise UserError(f"{shown} holds several arrays: rename it to .npz")
     return array
+
+
+def _reason(error: Exception) -> str:
+    """Why; numpy takes whatever it does not know for pickled objects, and advises to trust them."""
+    text = files.reason(error)
+    return "it is no numpy file of numbers or text" if "pickled" in text else text
 
 
 def read_npz(plain: Path, shown: Path, split: str, *, alone: bool) -> tuple[Array, Array]:
@@ -80,7 +86,7 @@ def read_npz(plain: Path, shown: Path, split: str, *, alone: bool) -> tuple[Arra
                 )
             return archive[f"X{end}"], archive[f"y{end}"]
     except UNREADABLE as error:
-        raise UserError(f"cannot parse {shown}: {files.reason(error)}") from error
+        raise UserError(f"cannot parse {shown}: {_reason(error)}") from error
 
 
 def checked(
