@@ -155,9 +155,10 @@ def test_agents_run_the_cells_of_the_sweep_file(
     assert "/results/GunPoint/dsn-dsn-S0.5-" in capsys.readouterr().out
 
 
-def test_the_run_of_a_fitted_classifier_holds_its_record(run: Run, tmp_path: Path) -> None:
-    assert run("model=quant", "dataset=ItalyPowerDemand", "logger=wandb", "output_dir=out") == 0
-    (folder,) = (tmp_path / "out" / "wandb").glob("offline-run-*")
+def test_the_run_of_a_fitted_classifier_holds_its_record(tmp_path: Path) -> None:
+    cell = ("model=quant", "dataset=ItalyPowerDemand", "logger=wandb", f"output_dir={tmp_path}")
+    python(str(ROOT / "run.py"), *cell)
+    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
     shown = python("-m", "wandb", "leet", "inspect", "--summary", "--json", str(folder))
     for key in ("test_accuracy", "inference_ms_64", "model_bytes", "confusion matrix"):
         assert key in shown, key
